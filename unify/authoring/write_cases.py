@@ -40,12 +40,24 @@ def planned_rows(
 
     ``spec.key`` is the key of the table.
     """
-    if operation in ("insert", "upsert"):
+    if operation == "insert":
         return [PlannedRow(number, operation, values) for number, values in enumerate(rows, start=1)]
+    if operation == "upsert":
+        return [
+            PlannedRow(number, operation, values, _upsert_key(spec, values))
+            for number, values in enumerate(rows, start=1)
+        ]
     return [
         PlannedRow(number, operation, values, {name: before.get(name) for name in spec.key}, before)
         for number, (values, before) in enumerate(zip(rows, stored, strict=True), start=1)
     ]
+
+
+def _upsert_key(spec: WriteSpec, values: Mapping[str, object]) -> Mapping[str, object]:
+    """The key of an export ``by`` the key of the table, else by the columns that an upsert requires."""
+    required = [each.name for each in spec.columns if each.is_required_in("upsert")]
+    names = spec.key if all(name in values for name in spec.key) else required
+    return {name: values.get(name) for name in names}
 
 
 def check_planned_rows(

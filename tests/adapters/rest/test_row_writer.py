@@ -68,6 +68,22 @@ def test_a_column_that_is_not_set_is_left_out_and_null_is_null(
     ]
 
 
+def test_an_object_whose_columns_are_all_unset_is_left_out(
+    api: FaultServer, make_adapter: MakeAdapter
+) -> None:
+    api.serve("/people", MockResponse.json({}))
+    body = {"who": {"email": "{email}"}, "deep": {"name": {"is": "{name}"}}, "labels": "{labels}", "no": {}}
+    request = WriteRequest("POST /people", body=body)
+
+    send(make_adapter, request, [PlannedRow(1, "insert", {"email": None})])
+    send(make_adapter, request, [PlannedRow(1, "insert", {"name": "x", "labels": {}})])
+
+    assert [each.json() for each in api.requests] == [
+        {"who": {"email": None}, "no": {}},
+        {"deep": {"name": {"is": "x"}}, "labels": {}, "no": {}},
+    ]
+
+
 def test_values_in_an_address_are_encoded(api: FaultServer, make_adapter: MakeAdapter) -> None:
     api.serve("/people/a%2Fb%20c", MockResponse(status=204))
     request = WriteRequest("PATCH /people/{email}", body={"name": "{name}"})

@@ -167,8 +167,7 @@ class RowWriter:
         if spec.batch is None:
             return self._render_single(spec, rows[0], key)
         items = [
-            template.render_value(spec.each, {**self._body_variables(row), ROW_VARIABLE: str(row.number)})
-            for row in rows
+            _render(spec.each, {**self._body_variables(row), ROW_VARIABLE: str(row.number)}) for row in rows
         ]
         variables = {**self._address_variables(rows[0]), ROWS_VARIABLE: items}
         by = spec.outcomes.by
@@ -177,7 +176,7 @@ class RowWriter:
 
     def _render_single(self, spec: WriteRequest, row: PlannedRow, key: str) -> RenderedBatch:
         in_address, body_variables = self._address_variables(row), self._body_variables(row)
-        body = template.render_value(spec.body, body_variables) if spec.body is not None else None
+        body = _render(spec.body, body_variables) if spec.body is not None else None
         return RenderedBatch(self._build(spec, in_address, body_variables, key), (), (body,))
 
     def _build(
@@ -189,10 +188,10 @@ class RowWriter:
         body = None
         if spec.form is not None:
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
-            body = urlencode(list(_form_fields(template.render_value(spec.form, in_body)))).encode()
+            body = urlencode(list(_form_fields(_render(spec.form, in_body)))).encode()
         elif spec.body is not None:
             headers.setdefault("Content-Type", "application/json")
-            body = _encoder.encode(template.render_value(spec.body, in_body))
+            body = _encoder.encode(_render(spec.body, in_body))
         return Request(
             spec.method, self._url(spec.path, variables), self._params(spec.params, variables), headers, body
         )
@@ -205,7 +204,7 @@ class RowWriter:
         body = None
         if settle.body is not None:
             headers.setdefault("Content-Type", "application/json")
-            body = _encoder.encode(template.render_value(settle.body, variables))
+            body = _encoder.encode(_render(settle.body, variables))
         pairs = [pair.partition("=") for pair in query.split("&") if pair]
         in_path = tuple((name, template.render_text(text, variables, "query")) for name, _, text in pairs)
         params = (*in_path, *self._params(settle.params, variables))
@@ -245,6 +244,11 @@ class RowWriter:
         if found is None:
             raise ConfigError(f"{self._spec.path}: the API has no {operation} here")
         return found
+
+
+def _render(value: Any, variables: Mapping[str, Any]) -> Any:
+    """Render a body; an object whose columns are all unset is not sent, such as ``{owner: {id: …}}``."""
+    return template.render_value(value, variables, drops_empty=True)
 
 
 def _variables(values: Mapping[str, object]) -> dict[str, object]:

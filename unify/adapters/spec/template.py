@@ -100,10 +100,12 @@ def render_text(text: str, variables: Variables, encoding: ValueEncoding) -> str
     return _TOKEN.sub(replace, text)
 
 
-def render_value(value: Json, variables: Variables) -> Json:
+def render_value(value: Json, variables: Variables, *, drops_empty: bool = False) -> Json:
     """Replace the variables of a JSON value; a text that is exactly one ``{name}`` becomes its value.
 
     Members and items with a variable without value are left out.
+
+    ``drops_empty``  so are members whose object has lost all of its members by that.
     """
     match value:
         case str():
@@ -112,12 +114,21 @@ def render_value(value: Json, variables: Variables) -> Json:
                 return _reveal(_variable_value(whole[2], variables, value))
             return render_text(value, variables, "body")
         case list():
-            return [render_value(item, variables) for item in value if has_values(item, variables)]
+            return [
+                render_value(item, variables, drops_empty=drops_empty)
+                for item in value
+                if has_values(item, variables)
+            ]
         case dict():
-            return {
-                key: render_value(item, variables)
+            members = {
+                key: render_value(item, variables, drops_empty=drops_empty)
                 for key, item in value.items()
                 if has_values(item, variables)
+            }
+            return {
+                key: member
+                for key, member in members.items()
+                if not drops_empty or member != {} or not isinstance(value[key], dict) or not value[key]
             }
         case _:
             return value
