@@ -19,7 +19,8 @@ from tests.support.leak_canaries import find_leaks
 from tests.support.mysql_server import MySQLServer, run_mysql
 from tests.support.paths import CHECKOUT
 from tests.support.postgres_server import PostgresServer, run_postgres
-from tests.support.stores import create_home, drop_all_tables, settings_for_home
+from tests.support.shared_home import SharedHome
+from tests.support.stores import create_home
 from tests.support.temporary import use_memory_folder
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
@@ -160,16 +161,23 @@ def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert find_leaks(folder) == []
 
 
-@pytest.fixture
-def shared_unify(module_home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
-    """The command in ``module_home``, whose daemon serves all tests of the module and retries quickly.
+@pytest.fixture(scope="session")
+def _session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHome]:
+    home = SharedHome(tmp_path_factory.mktemp("session"))
+    yield home
+    with quick_tests.unchecked():
+        home.close()
 
-    Each test starts without connections and tables. Jobs and requests of earlier tests are listed.
+
+@pytest.fixture
+def shared_unify(_session_home: SharedHome, monkeypatch: pytest.MonkeyPatch) -> InProcessCommand:
+    """The command in a home whose daemon serves all tests of this process and retries quickly.
+
+    Each test starts as in a new home, except that job numbers go on.
     """
     monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_quick_retries")
-    (module_home / "connections.yaml").unlink(missing_ok=True)
-    drop_all_tables(settings_for_home(module_home))
-    unify = InProcessCommand(module_home)
+    _session_home.clear()
+    unify = InProcessCommand(_session_home.path)
     unify.environment["PYTHONPATH"] = str(CHECKOUT)
     return unify
 

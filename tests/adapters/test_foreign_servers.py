@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -52,7 +51,6 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.fixture
 def unify(shared_unify: UnifyCommand) -> UnifyCommand:
-    shutil.rmtree(shared_unify.home / "tokens", ignore_errors=True)
     return shared_unify
 
 

@@ -25,6 +25,11 @@ SPEC = CHECKOUT / "rest_specs" / "github.yaml"
 MADE_BY_THE_SPEC = {"owner", "repo", "pull_request_page"}  # columns that are not members of the rows
 
 
+@pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    return shared_unify
+
+
 @pytest.fixture(scope="module")
 def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubEmulator]:
     """An emulator with data: creating it takes about 1,000 requests."""

@@ -25,6 +25,11 @@ SPEC = (
 
 
 @pytest.fixture
+def unify(shared_unify: InProcessCommand) -> InProcessCommand:
+    return shared_unify
+
+
+@pytest.fixture
 def shop(unify: InProcessCommand, api: FaultServer) -> FaultServer:
     connect_shop(unify, api, SPEC)
     api.serve("/orders", MockResponse.json([{"id": 1}, {"id": 2}]))

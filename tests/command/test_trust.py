@@ -27,6 +27,11 @@ tables: [{name: t, request: GET /t, key: id}]
 """
 
 
+@pytest.fixture
+def unify(shared_unify: InProcessCommand) -> InProcessCommand:
+    return shared_unify
+
+
 class Folder:
     """A folder with a connections.yaml, in which the command runs; the home folder is another one."""
 

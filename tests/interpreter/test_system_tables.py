@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -35,6 +34,11 @@ CANARY = "canary-4711-secret"
 
 
 @pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    return shared_unify
+
+
+@pytest.fixture
 def api() -> Iterator[FaultServer]:
     with FaultServer() as server:
         server.serve("/orders", pages=[[{"id": 1}, {"id": 2}], [{"id": 3}], []])
@@ -54,9 +58,7 @@ def shop(unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
     return unify
 
 
-def test_every_request_of_a_load_has_a_row_without_secrets(
-    shop: UnifyCommand, api: FaultServer, home: Path
-) -> None:
+def test_every_request_of_a_load_has_a_row_without_secrets(shop: UnifyCommand, api: FaultServer) -> None:
     assert shop("load table shop.orders").exit_status == 0
     answer = shop(
         "select method, address, status, bytes > 0, milliseconds > 0, r.job = j.job, r.error "
@@ -68,7 +70,7 @@ def test_every_request_of_a_load_has_a_row_without_secrets(
         assert row[1].startswith(f"{api.url}/orders")
         assert row[2:] == ["200", "true", "true", "true", ""]
     assert CANARY not in answer.stdout
-    assert CANARY.encode() not in (home / "requests.jsonl").read_bytes()
+    assert CANARY.encode() not in (shop.home / "requests.jsonl").read_bytes()
 
 
 def test_a_failed_request_has_its_error(shop: UnifyCommand, api: FaultServer) -> None:
@@ -141,6 +143,7 @@ def test_schedules_show_interval_next_time_and_origin(shop: UnifyCommand, api: F
 
 
 def test_daemon_status_shows_process_start_and_log(shop: UnifyCommand) -> None:
+    shop.stop_daemon()
     stopped = shop.run("daemon", "status")
     assert (stopped.exit_status, stopped.stdout) == (1, "the daemon is not running\n")
     assert shop.run("daemon", "start").exit_status == 0

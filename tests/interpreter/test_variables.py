@@ -37,6 +37,11 @@ VALUES = [
 ]
 
 
+@pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    return shared_unify
+
+
 class TestAValue:
     def test_is_bound_with_its_type(self, unify: UnifyCommand) -> None:
         statements = [

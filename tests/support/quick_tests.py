@@ -22,6 +22,7 @@ FIXTURES = {
         "postgres_server",
         "new_home",  # the command in a home may start a daemon
         "shared_home",
+        "shared_unify",
         "shell_process",
         "terminal",
         "wheel",

@@ -19,6 +19,11 @@ SPEC = (
 
 
 @pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    return shared_unify
+
+
+@pytest.fixture
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     connect_shop(unify, api, SPEC)
     return api

@@ -35,6 +35,11 @@ CANARY = "s3cret-canary"
 
 
 @pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    return shared_unify
+
+
+@pytest.fixture
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     write_shop_spec(unify, SPEC)
     api.serve("/me", lambda request: me(request.headers.get("authorization", "")))

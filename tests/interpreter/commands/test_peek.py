@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.command import UnifyCommand, is_daemon_running
+from tests.support.command import InProcessCommand, UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.shop import SPEC_WITH_TOKEN, connect_shop
@@ -33,6 +35,11 @@ ORDERS: list[list[dict[str, object]]] = [
 
 
 @pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    return shared_unify
+
+
+@pytest.fixture
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     """A connection ``shop`` to the fault server: three orders on two pages, with lines."""
     connect_shop(unify, api, SPEC)
@@ -42,7 +49,11 @@ def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     return api
 
 
-class TestPeek:
+class TestPeekInANewHome:
+    @pytest.fixture
+    def unify(self, home: Path) -> UnifyCommand:
+        return InProcessCommand(home)
+
     def test_requests_one_page_and_loads_nothing(self, unify: UnifyCommand, shop: FaultServer) -> None:
         looked = unify("peek shop.orders 2")
 
@@ -53,6 +64,8 @@ class TestPeek:
         assert not is_daemon_running(unify.home)
         assert "not loaded" in unify("show tables from shop").stdout
 
+
+class TestPeek:
     def test_requests_as_many_pages_as_the_rows_need(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert [row[0] for row in unify("peek shop.orders 3").rows] == ["id", "1", "2", "3"]
 
