@@ -359,6 +359,8 @@ def _run_file_command(session: Session, command: commands.FileCommand) -> Result
                 return session.importer.import_files(files, str(place), into, mode)
         case commands.Export(source, place, mode):
             return _export(session, source, place, mode)
+        case commands.ExportRows() if session.store_files.has_store(command.table.schema):
+            return _export_to_store(session, command)
         case commands.ExportRows() if session.connections.is_relational(command.table.schema):
             return session.database_writes.export(command, session.max_age)
         case commands.ExportRows():
@@ -388,6 +390,17 @@ def _export(session: Session, source: str, place: commands.Place, mode: str | No
         bound, _ = session.query.prepare(source, session.max_age)
         rows = exporter.write(bound, target.path, target.mode)
     return Message(f"{format_count(rows, 'row')} {'appended' if target.mode else 'written'} to {place}")
+
+
+def _export_to_store(session: Session, command: commands.ExportRows) -> Result:
+    from unify.interpreter.files.exporter import FileExporter
+    from unify.interpreter.files.table_targets import StoreTables
+
+    exporting = StoreTables(session.store_files, session.source_tables, FileExporter(session.lake))
+    bound, _ = session.query.prepare(command.source, session.max_age)
+    result = exporting.export(command, bound)
+    session.database_writes.note_change(command.table, only_new_rows=command.mode == "append")
+    return result
 
 
 def _run_show_files(session: Session, schema: str | None, like: str | None) -> Result:

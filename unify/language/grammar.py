@@ -299,7 +299,9 @@ class CommandBuilder(Transformer[Token, Command]):
         return next(format for format in commands.MAIL_FORMATS if format == word.lower())
 
     def row_mode(self, word: Token) -> commands.RowMode:
-        return next(mode for mode in commands.ROW_MODES if mode == word.lower())
+        """Return the mode; overwrite is the word for files."""
+        written = "replace" if word.lower() == "overwrite" else word.lower()
+        return next(mode for mode in commands.ROW_MODES if mode == written)
 
     def gone(self, word: Token) -> commands.GoneRows:
         return next(gone for gone in commands.GONE_ROWS if gone == word.lower())

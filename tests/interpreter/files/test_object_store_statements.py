@@ -61,7 +61,10 @@ def test_commands_reach_the_objects(bucket: UnifyCommand, tmp_path: Path) -> Non
     ok(bucket, "export (select 1 as i) to s.'a/x.csv'", "export (select 2 as i) to s.'a/x.csv' append")
     ok(bucket, "copy s.'a/x.csv' to s.'b/y.csv'", f"copy s.'b/y.csv' to '{tmp_path}/z.csv'")
     assert (tmp_path / "z.csv").read_text() == "i\n1\n2\n"
-    url = ok(bucket, "url s.'b/y.csv' for 5 minutes").split()[0]
+    ok(bucket, "export (select 3 as i) to s.b append")
+    assert ok(bucket, "select i from s.b order by i").splitlines()[:4] == ["i", "1", "2", "3"]
+    assert ", 2 files removed" in ok(bucket, "export (select i from s.b where i < 3) to s.b replace")
+    url = ok(bucket, "url s.'a/x.csv' for 5 minutes").split()[0]
     with urllib.request.urlopen(url, timeout=30) as response:
         assert response.read() == b"i\n1\n2\n"
     assert "2 files" in ok(bucket, "remove s.'**/*.csv'", args=("--yes",))

@@ -34,6 +34,8 @@ from unify.model import Column, TableDef
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from unify.adapters.table_writes import DatabaseWriter
+
 _ATTEMPTS = 3  # to list and read files that change meanwhile
 _Result = TypeVar("_Result")
 
@@ -147,6 +149,12 @@ class FileAdapter(RelationalAdapter):
         raise QueryError(
             f"{self.connection} has files, which have no SQL of their own; "
             f"write select … from {self.connection}.TABLE"
+        )
+
+    def open_writer(self, duck: DuckDBPyConnection) -> DatabaseWriter:
+        raise QueryError(
+            f"{self.connection} has files, whose rows cannot be changed one by one: "
+            f"export (SELECT …) to {self.connection}.TABLE append or replace"
         )
 
     def check(self, duck: DuckDBPyConnection) -> Check:

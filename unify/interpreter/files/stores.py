@@ -69,7 +69,7 @@ class StoreFiles:
     def list_files(self, name: str, like: str | None) -> Rows:
         """List the files whose path matches a LIKE pattern, in any case."""
         matches = re.compile(fnmatch.translate(glob_from_like(like or "%")), re.IGNORECASE).match
-        with self._open(name) as store:
+        with self.open_store(name) as store:
             rows = [
                 (file.path, file.size, file.modified_at)
                 for file in store.list_files(_listed_folder(like))
@@ -82,7 +82,7 @@ class StoreFiles:
         lasting = int(_URL_SECONDS if seconds is None else seconds)
         if not 1 <= lasting <= _MAX_URL_SECONDS:
             raise QueryError("an address is valid for 1 second to 7 days: url … for 1 hour")
-        with self._open(place.connection) as store:
+        with self.open_store(place.connection) as store:
             path = check_path(place.path, store.root)
             if store.find_file(path) is None:
                 raise FileError(f"{store.root}/{path}: no such file")
@@ -90,7 +90,7 @@ class StoreFiles:
 
     def remove(self, place: StorePath, *, recursive: bool) -> Message:
         """Remove files, once the user agrees. Raises FileError without a file; QueryError without consent."""
-        with self._open(place.connection, writes=True) as store:
+        with self.open_store(place.connection, writes=True) as store:
             path = check_path(place.path, store.root)
             from unify.adapters.files.tables import describe_files
 
@@ -124,7 +124,7 @@ class StoreFiles:
         """Yield local copies of the files of an import, or the files themselves if they are local."""
         from unify.adapters.files.spool import FileSpool
 
-        with self._open(place.connection) as store:
+        with self.open_store(place.connection) as store:
             path = check_path(place.path, store.root)
             files = _match(store, path)
             spool = FileSpool(store)
@@ -142,7 +142,7 @@ class StoreFiles:
         Raises FileError if the path is taken and ``mode`` is None; FileChanged if another program writes it.
         """
         with (
-            self._open(place.connection, writes=True) as store,
+            self.open_store(place.connection, writes=True) as store,
             self._temporary_folder() as folder,
         ):
             path = check_path(place.path, store.root)
@@ -158,8 +158,8 @@ class StoreFiles:
             store.upload(local, path, existing if appends else "any" if mode == "overwrite" else None)
 
     @contextmanager
-    def _open(self, name: str, *, writes: bool = False) -> Iterator[FileStore]:
-        """Yield the store of a connection. Raises QueryError if it has no files or must not be changed."""
+    def open_store(self, name: str, *, writes: bool = False) -> Iterator[FileStore]:
+        """Yield the store of a connection. Raises QueryError without one, ConfigError if it is read-only."""
         from unify.adapters.files.adapter import FileAdapter
         from unify.adapters.registry import open_relational
 
@@ -183,7 +183,7 @@ class StoreFiles:
         """Open the store of a place until the stack ends; None for a path on this machine."""
         if isinstance(place, str):
             return None
-        return stack.enter_context(self._open(place.connection, writes=writes))
+        return stack.enter_context(self.open_store(place.connection, writes=writes))
 
     def _confirm(self, question: str, statement: str) -> None:
         if self.yes:

@@ -95,6 +95,10 @@ class DatabaseWrites:
             statement = statements.statement_of_export(command, exists=target is not None)
             return self._run_rows(writer, target, statement, max_age, explain=explain)
 
+    def note_change(self, name: TableName, *, only_new_rows: bool) -> None:
+        """Note that a table was changed, so that its stored rows are outdated."""
+        self._copies.note_change(name, only_new_rows=only_new_rows)
+
     # Statements
 
     def _run_rows_statement(
