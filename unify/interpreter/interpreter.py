@@ -131,6 +131,8 @@ class Interpreter:
                 return self.execute(command, projection)
             with self.session.variables.statement_parameters(parameters):
                 return self.execute(command, projection)
+        except KeyboardInterrupt as error:  # raised when a call returns, in whatever runs then
+            raise self.session.interrupted() from error
         except (QueryError, FileError) as error:
             if isinstance(command, commands.QuerySource):
                 raise  # a position is one in the SQL of the source

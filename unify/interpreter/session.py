@@ -134,6 +134,12 @@ class Session:
     def _refresh_lake(self) -> None:
         self.lake.refresh()
 
+    def interrupted(self) -> BaseException:
+        """Return what Ctrl-C raises: the end of a statement that reads databases, else KeyboardInterrupt."""
+        if "source_tables" not in vars(self):
+            return KeyboardInterrupt()
+        return self.lake.end_interrupted()
+
     @cached_property
     def source_tables(self) -> SourceTables:
         """The tables of databases and stores; made when a statement names one."""

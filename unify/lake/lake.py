@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -173,19 +173,14 @@ class Lake:
 
     @contextmanager
     def watch_interrupts(self) -> Iterator[None]:
-        """Within the block, Ctrl-C ends the user's statement at once, also one that waits for a server.
-
-        Raises Interrupted, wherever Python raises the KeyboardInterrupt.
-        """
-        if not self.interrupt_hooks:
+        """Within the block, Ctrl-C ends the user's statement at once, also one that waits for a server."""
+        with self._interrupt_watch.active() if self.interrupt_hooks else nullcontext():
             yield
-            return
-        try:
-            with self._interrupt_watch.active():
-                yield
-        except KeyboardInterrupt:
-            self.interrupt()
-            raise Interrupted("the statement was interrupted") from None
+
+    def end_interrupted(self) -> Interrupted:
+        """End the user's statement after a KeyboardInterrupt; return the error to raise."""
+        self.interrupt()
+        return Interrupted("the statement was interrupted")
 
     def close(self) -> None:
         """Close the lake. An open transaction is rolled back and its lock released."""
@@ -509,8 +504,7 @@ def translate_session_errors(lake: Lake) -> Iterator[None]:
     except (KeyboardInterrupt, RuntimeError) as error:
         if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        lake.interrupt()
-        raise Interrupted("the statement was interrupted") from error
+        raise lake.end_interrupted() from error
     except duckdb.Error as error:
         damaged = lake.explain_damaged_file(error)
         raise damaged or errors.translate_statement_error(error, lake.path) from error

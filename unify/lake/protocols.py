@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from unify.errors import StoreError
+from unify.errors import Interrupted, StoreError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -56,7 +56,7 @@ class Writer(Protocol):
     @property
     def read_only(self) -> bool: ...
 
-    def interrupt(self) -> None: ...
+    def end_interrupted(self) -> Interrupted: ...
 
     def watch_interrupts(self) -> AbstractContextManager[None]: ...
 

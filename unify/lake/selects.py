@@ -14,7 +14,7 @@ from unify.engine import errors
 from unify.engine.nested import exact_cast_sql
 from unify.engine.statements import run_before_last
 from unify.engine.types import parse_type
-from unify.errors import Interrupted, QueryError, StoreError, UnifyError
+from unify.errors import QueryError, StoreError, UnifyError
 from unify.lake.protocols import RowProjection, Writer
 
 if TYPE_CHECKING:
@@ -120,8 +120,11 @@ class SelectRunner:
         self, result: DuckDBPyConnection | DuckDBPyRelation, *, lines_before: int = 0
     ) -> Batches:
         while True:
-            with self.lake.watch_interrupts(), self.translate_errors(lines_before):
-                rows = result.fetchmany(BATCH_ROWS)
+            try:
+                with self.lake.watch_interrupts(), self.translate_errors(lines_before):
+                    rows = result.fetchmany(BATCH_ROWS)
+            except KeyboardInterrupt as error:  # raised when the call had ended
+                raise self.lake.end_interrupted() from error
             if not rows:
                 return
             yield rows
@@ -175,8 +178,7 @@ class _StatementErrorTranslator:
         if isinstance(error, KeyboardInterrupt) or (error and isinstance(error.__cause__, KeyboardInterrupt)):
             # The client stops listening without stopping the query: whatever comes next on this
             # connection would wait for its end.
-            self.lake.interrupt()
-            raise Interrupted("the statement was interrupted") from error
+            raise self.lake.end_interrupted() from error
         if error is not None and errors.is_internal_error(error):
             self.lake.reopen()
             raise StoreError(

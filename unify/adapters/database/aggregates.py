@@ -132,22 +132,24 @@ def _plan_column(
             fetched = _extreme("min", column), _extreme("max", column)
             return GroupColumn(column, fetched, "CASE WHEN i = 0 THEN {0} ELSE {1} END")
         case [*names] if not is_condition and not {"min", "max"}.intersection(names):
-            return _plan_sum(column)
+            return _plan_sum(column, is_counted=names != ["sum"])
         case _:
             return None
 
 
-def _plan_sum(column: DatabaseColumn) -> GroupColumn | None:
-    """The first row of a group has the sum, the others with a value have 0."""
+def _plan_sum(column: DatabaseColumn, *, is_counted: bool) -> GroupColumn | None:
+    """The first row of a group has the sum; if they are counted, the others with a value have 0."""
     if not _is_fetched_as_it_is(column, _SUMMED):
         return None
     type = parse_type(column.type)
     is_decimal = column.kind is ValueKind.DECIMAL
     scale = type.modifiers[1] if is_decimal else 0
-    fetched = f"sum({column.fetch})::numeric(38,{scale})", f"count({column.fetch})"
+    total = f"sum({column.fetch})::numeric(38,{scale})"
     summed = f"DECIMAL(38,{scale})" if is_decimal else "HUGEINT"
-    value = f"CASE WHEN i = 0 THEN CAST({{0}} AS {summed}) WHEN i < {{1}} THEN CAST(0 AS {summed}) END"
-    return GroupColumn(column, fetched, value)
+    value = f"CASE WHEN i = 0 THEN CAST({{0}} AS {summed})"
+    if not is_counted:
+        return GroupColumn(column, (total,), f"{value} END")
+    return GroupColumn(column, (total, f"count({column.fetch})"), f"{value} WHEN i < {{1}} THEN 0 END")
 
 
 def _represent(column: DatabaseColumn) -> GroupColumn | None:

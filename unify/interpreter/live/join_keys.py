@@ -54,14 +54,20 @@ class JoinKeys:
         column = quoted(link.other_column)
         wanted = " AND ".join([f"{column} IS NOT NULL", *map(condition_sql, conditions)])
         try:
-            [[rows]] = lake_lake.fetch_session_rows(self.lake, f"SELECT count(*) FROM {relation}")
-            if int(str(rows)) > MAX_LAKE_ROWS:
+            if conditions and self._count(relation) > MAX_LAKE_ROWS:  # they may have to look at every row
                 return ()
             found = lake_lake.fetch_session_rows(
                 self.lake,
-                f"SELECT DISTINCT CAST({column} AS VARCHAR), typeof({column}) FROM {relation} WHERE {wanted} "
-                f"ORDER BY ALL LIMIT {MAX_KEYS + 1}",
+                f"SELECT CAST({column} AS VARCHAR), typeof({column}), count(*) "
+                f"FROM (SELECT {column} FROM {relation} WHERE {wanted} LIMIT {MAX_LAKE_ROWS + 1}) "
+                f"GROUP BY ALL ORDER BY ALL LIMIT {MAX_KEYS + 1}",
             )
         except QueryError:  # the statement itself fails for the same reason, with its own position
             return ()
-        return [Constant(str(text), str(type)) for text, type in found] if len(found) <= MAX_KEYS else ()
+        if len(found) > MAX_KEYS or sum(int(str(rows)) for *_, rows in found) > MAX_LAKE_ROWS:
+            return ()
+        return [Constant(str(text), str(type)) for text, type, _ in found]
+
+    def _count(self, relation: str) -> int:
+        [[rows]] = lake_lake.fetch_session_rows(self.lake, f"SELECT count(*) FROM {relation}")
+        return int(str(rows))
