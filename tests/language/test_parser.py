@@ -175,6 +175,52 @@ COMMANDS: list[tuple[str, Command]] = [
         commands.ExportRows('SELECT * FROM "t"', TableName("crm", "people"), "insert", explain=True),
     ),
     ("undo write 7", commands.UndoWrite(7)),
+    ("show syncs", commands.ShowSyncs()),
+    ('run sync "n 1"', commands.RunSync("n 1")),
+    ("drop sync n", commands.DropSync("n")),
+    (
+        "create sync n as upsert into crm.people by email select 'a' as email from t where every > 2",
+        commands.CreateSync(
+            "n",
+            commands.ExportRows(
+                "select 'a' as email from t where every > 2",
+                TableName("crm", "people"),
+                "upsert",
+                ("email",),
+                delta=True,
+            ),
+        ),
+    ),
+    (
+        "create sync n as mirror into crm.people by a, b when gone clear cursor at "
+        "with x as (select 1) select case when a then 'every 2' else (b) end from x "
+        "every 15 minutes then run 'a b.sql'",
+        commands.CreateSync(
+            "n",
+            commands.ExportRows(
+                "with x as (select 1) select case when a then 'every 2' else (b) end from x",
+                TableName("crm", "people"),
+                "mirror",
+                ("a", "b"),
+                delta=True,
+                gone="clear",
+            ),
+            cursor="at",
+            every_s=900.0,
+            script="a b.sql",
+        ),
+    ),
+    (
+        "create sync n as insert into crm.people (select 1 as x) after load of s.t "
+        "then 'https://x' secret '${K}'",
+        commands.CreateSync(
+            "n",
+            commands.ExportRows("select 1 as x", TableName("crm", "people"), "insert", delta=True),
+            after=TableName("s", "t"),
+            address="https://x",
+            secret="${K}",
+        ),
+    ),
     ("export $t to 'a.csv'", commands.Export("SELECT * FROM $t", "a.csv")),
     (
         "export ( select ')' || f((1)) as x ) to 'to).csv'",
@@ -309,8 +355,8 @@ MISTAKES = [
     (
         "show tabels",
         "tabels",
-        "expected columns, connections, files, jobs, schedules, schemas, settings, tables, variables or "
-        "writes",
+        "expected columns, connections, files, jobs, schedules, schemas, settings, syncs, tables, variables "
+        "or writes",
         "tables",
     ),
     ("show conections", "conections", "unexpected", "connections"),
@@ -406,7 +452,7 @@ MISTAKES = [
         None,
     ),
     ("create chart from t as bar_chart where x = a and y = b to 'a.svg' append", "append", "overwrite", None),
-    ("run report.sql", "report", "expected a text in 'quotes'", None),
+    ("run report.sql", "report", "expected sync or the file of a script in 'quotes'", None),
     ("exit now", "now", "expected the end of the command", None),
     ("set max_age", "", "expected to or =", None),
     ("set max_ag = 5", "max_ag", "there is no setting max_ag", "max_age"),
@@ -476,7 +522,7 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
         parse("show\n  tabels")
     assert render_error(caught.value) == (
         'unexpected "tabels", expected columns, connections, files, jobs, schedules, schemas, '
-        "settings, tables, variables or writes"
+        "settings, syncs, tables, variables or writes"
         "; did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"
@@ -517,6 +563,7 @@ def test_the_expected_words_are_known_at_every_position() -> None:
         "schedules",
         "schemas",
         "settings",
+        "syncs",
         "tables",
         "variables",
         "writes",
@@ -527,7 +574,11 @@ def test_the_expected_words_are_known_at_every_position() -> None:
 
 
 def test_every_word_the_grammar_starts_with_is_recognised() -> None:
-    words = set(expected_next("")) - {"create", "explain"}  # words of SQL, and of a command before `chart`
+    words = set(expected_next("")) - {
+        "create",
+        "drop",
+        "explain",
+    }  # words of SQL, and of a command before `chart`
     assert words - {"??", "$name"} == statements._COMMAND_KEYWORDS | statements._SHARED_KEYWORDS
     assert all(statements.is_command(f"{word}") for word in words - {"set", "$name"})
 
@@ -547,6 +598,11 @@ def test_commands_contain_only_serializable_values() -> None:
         if settings is not None:
             values.remove(settings)
             values += astuple(settings)
+        values = [
+            part
+            for value in values
+            for part in (astuple(value) if isinstance(value, commands.ExportRows) else [value])
+        ]
         for value in values:
             parts = list(astuple(value)) if isinstance(value, TableName | commands.StorePath) else [value]
             parts = [part for pair in value for part in pair] if isinstance(value, tuple) else parts

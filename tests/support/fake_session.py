@@ -39,6 +39,7 @@ COMPLETION_NAMES = CompletionNames(
     schemas=("github", "jira"),
     tables={"github": ("pulls", "repos"), "jira": ("issues",)},
     columns={"github.pulls": ("number", "title", "user_login"), "github.repos": ("id", "name")},
+    syncs=("nightly",),
 )
 
 

@@ -250,6 +250,7 @@ class RunningJobs:
             run.progress = replace(run.progress, rows=rows)
             policies.schedule_next_refresh(self.queue, run.job, run.refresh_every_s, _now())
             self.apply(run, JobEvent.PUBLISHED, rows=rows, seconds=seconds)
+            self.queue.scripts.trigger_after_load(run.job.tenant, run.job.table, _now())
         elif isinstance(result.command, RecoverOrphan) and _is_incomplete(result.failure):
             if run.daemon_died:
                 self.handle_daemon_death(run)

@@ -152,15 +152,16 @@ def command_arguments(settings: Settings, script: ScheduledScript) -> list[str]:
     return [
         *("--home", str(settings.root), "--tenant", script.tenant),
         *(word for folder in script.origin.specs for word in ("--specs", folder)),
-        *("--quiet", "-f", script.path),
+        *("--quiet", *(("-c", script.statement) if script.statement else ("-f", script.path))),
     ]
 
 
 def missing_reason(script: ScheduledScript) -> str:
     """Return why a script cannot be started; "" if its file and folder exist."""
     try:
-        with Path(script.path).open("rb"):
-            pass
+        if not script.statement:
+            with Path(script.path).open("rb"):
+                pass
     except OSError as error:
         return f"{script.path}: the script cannot be read: {error.strerror}"
     if not Path(script.folder).is_dir():

@@ -122,7 +122,10 @@ class ScriptSupervisor:
         if reason := missing_reason(script):
             raise UnifyError(reason)
         require_trusted_origin(self._settings, script.origin)
-        variables = self._environment.values_for_origin(script.origin)
+        variables = dict(self._environment.values_for_origin(script.origin))
+        own = self._environment.all_values().get(script.variable)
+        if own is not None:
+            variables[script.variable] = own
         self._log.add_secrets(variables.values())
         environment = {**self._environment.process_values, **variables}
         return self._make_process(self._settings, script, environment, self._wake)

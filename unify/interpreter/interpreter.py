@@ -175,6 +175,7 @@ class Interpreter:
             variables=self.session.variables.names(),
             adapters=self.session.connections.adapters,
             schedules=tuple(schedules),
+            syncs=tuple(sync.name for sync in self.session.queue.syncs.list(self.session.settings.tenant)),
             topics=tuple(topic.name for topic in TOPICS),
         )
 
@@ -206,6 +207,8 @@ def _run_command(session: Session, command: commands.UnifyCommand) -> Result:
         return _run_system_command(session, command)
     if isinstance(command, commands.WriteCommand):
         return _run_write_command(session, command)
+    if isinstance(command, commands.SyncCommand):
+        return _run_sync_command(session, command)
     if isinstance(command, commands.ConnectionCommand):
         return _run_connection_command(session, command)
     if isinstance(command, commands.VariableCommand):
@@ -257,6 +260,8 @@ def _run_listing(session: Session, command: commands.ListingCommand) -> Result:
             return session.listing_commands.settings(session.max_age)
         case commands.ShowWrites():
             return session.write_commands.list_writes()
+        case commands.ShowSyncs():
+            return session.sync_commands.list_syncs()
         case unknown:
             assert_never(unknown)
 
@@ -337,6 +342,18 @@ def _run_write_command(session: Session, command: commands.WriteCommand) -> Resu
             assert_never(unknown)
 
 
+def _run_sync_command(session: Session, command: commands.SyncCommand) -> Result:
+    match command:
+        case commands.CreateSync():
+            return session.sync_commands.create(command, session.max_age)
+        case commands.RunSync(name):
+            return session.sync_commands.run(name, session.max_age)
+        case commands.DropSync(name):
+            return session.sync_commands.drop(name)
+        case unknown:
+            assert_never(unknown)
+
+
 def _run_connection_command(session: Session, command: commands.ConnectionCommand) -> Result:
     if isinstance(command, commands.QuerySource):
         return session.query.query_source(command.connection, command.sql, session.max_age)
@@ -361,6 +378,8 @@ def _run_file_command(session: Session, command: commands.FileCommand) -> Result
                 return session.importer.import_files(files, str(place), into, mode)
         case commands.Export(source, place, mode):
             return _export(session, source, place, mode)
+        case commands.ExportRows() if command.every_s is not None and not command.explain:
+            return session.sync_commands.create_from_export(command, session.max_age)
         case commands.ExportRows() if session.store_files.has_store(command.table.schema):
             return _export_to_store(session, command)
         case commands.ExportRows() if session.connections.is_relational(command.table.schema):

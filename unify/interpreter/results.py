@@ -276,6 +276,7 @@ class CompletionNames(Struct, frozen=True):
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    syncs: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     databases: tuple[str, ...] = ()

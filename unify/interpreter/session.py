@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from unify.config.settings import Settings
 from unify.engine import sources
+from unify.fs.paths import absolute_path
 from unify.interpreter.commands.listing import ListingCommands
 from unify.interpreter.commands.system import SystemCommands
 from unify.interpreter.commands.tables import LoadCommands
@@ -17,7 +18,7 @@ from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.early_start import EarlyStart
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.query.query import QueryRunner
-from unify.interpreter.results import Stager, Watcher
+from unify.interpreter.results import Result, Stager, Watcher
 from unify.interpreter.state import State
 from unify.interpreter.system_tables import SystemTables
 from unify.interpreter.variables import Variables
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from unify.interpreter.restriction import Restriction, StatementCheck
     from unify.interpreter.sources.source_tables import SourceTables
     from unify.interpreter.writing.database.writes import DatabaseWrites
-    from unify.interpreter.writing.write_commands import WriteCommands
+    from unify.interpreter.writing.sync_commands import SyncCommands
+    from unify.interpreter.writing.write_commands import WriteCommands, WriteOptions
+    from unify.language.commands import ExportRows
 
 
 class Session:
@@ -235,6 +238,47 @@ class Session:
         options = DatabaseWriteOptions(self.yes, self.max_writes, self.max_deletes)
         copies = StoredCopies(self.source_tables, self.load_client, self.watcher)
         return DatabaseWrites(self.query, self.source_tables, copies, self.watcher, options)
+
+    @cached_property
+    def sync_commands(self) -> SyncCommands:
+        """Rows that are written again and again."""
+        from unify.interpreter.writing.sync_commands import SyncCommands
+        from unify.interpreter.writing.sync_runner import SyncRunner
+        from unify.interpreter.writing.write_commands import MAX_WRITES, WriteOptions
+
+        runner = SyncRunner(
+            self.query,
+            self.connections,
+            self.load_client,
+            make_writes=self._make_writes,
+            export_to_database=self._export_to_database,
+            get_redactor=lambda: self.watcher.redactor,
+        )
+        return SyncCommands(
+            self.connections,
+            self.load_client,
+            runner,
+            self.watcher,
+            self.write_commands.store,
+            options=WriteOptions(self.yes, self.max_writes or MAX_WRITES, self.max_deletes),
+            folder=absolute_path("."),
+        )
+
+    def _make_writes(self, options: WriteOptions) -> WriteCommands:
+        """The writes of the session with other options; they share its store."""
+        from unify.interpreter.writing.write_commands import WriteCommands
+
+        store = self.write_commands.store
+        return WriteCommands(self.query, self.load_client, store, self.watcher, options=options, wait=True)
+
+    def _export_to_database(self, command: ExportRows, options: WriteOptions, max_age: MaxAge) -> Result:
+        from unify.interpreter.writing.database.copies import StoredCopies
+        from unify.interpreter.writing.database.writes import DatabaseWriteOptions, DatabaseWrites
+
+        copies = StoredCopies(self.source_tables, self.load_client, self.watcher)
+        given = DatabaseWriteOptions(options.yes, options.max_writes, options.max_deletes)
+        writes = DatabaseWrites(self.query, self.source_tables, copies, self.watcher, given)
+        return writes.export(command, max_age, explain=command.explain)
 
     @cached_property
     def peek_command(self) -> PeekCommand:

@@ -186,6 +186,25 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
             ("undo_of", BIGINT),
         ),
     ),
+    "syncs": SystemTableDef(
+        "SELECTs whose rows are written to a system again and again",
+        (
+            *(("name", VARCHAR), ("connection", VARCHAR), ("table", VARCHAR), ("mode", VARCHAR)),
+            *(("key", VARCHAR), ("source", VARCHAR), ("every", "INTERVAL"), ("after_load_of", VARCHAR)),
+            *(("cursor_column", VARCHAR), ("cursor", VARCHAR), ("callback", VARCHAR)),
+            *(("created_by", VARCHAR), ("last_status", VARCHAR), ("last_run_at", TIMESTAMPTZ)),
+        ),
+    ),
+    "sync_runs": SystemTableDef(
+        "the runs of syncs: rows read, left out, planned, written and failed",
+        (
+            *(("id", BIGINT), ("sync", VARCHAR), ("status", VARCHAR), ("reason", VARCHAR)),
+            *(("read", BIGINT), ("filtered", BIGINT), ("formatted", BIGINT)),
+            *(("written", BIGINT), ("failed", BIGINT), ("write", BIGINT)),
+            *(("cursor", VARCHAR), ("callback", VARCHAR)),
+            *(("started_at", TIMESTAMPTZ), ("ended_at", TIMESTAMPTZ)),
+        ),
+    ),
     "write_rows": SystemTableDef(
         "the rows of these writes, each with its outcome",
         (

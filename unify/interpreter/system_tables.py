@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -148,6 +149,37 @@ def _written_row_rows(state: State) -> Iterable[Row]:
             )
 
 
+def _sync_rows(state: State) -> Iterable[Row]:
+    tenant = state.connections.settings.tenant
+    last = {run.name: run for run in state.queue.syncs.runs(tenant)}
+    for sync in state.queue.syncs.list(tenant):
+        one, run = sync.definition, last.get(sync.name)
+        yield (
+            *(sync.name, one.table.schema, one.table.table, one.mode),
+            *(", ".join(one.key) or None, one.source),
+            f"{one.every_s} seconds" if one.every_s is not None else None,
+            str(one.after) if one.after is not None else None,
+            *(one.cursor or None, sync.cursor or None, one.script or _origin(one.address) or None),
+            *(one.created_by, run.result.status.value if run else None, run.started_at if run else None),
+        )
+
+
+def _origin(address: str) -> str:
+    """The address without path and query, which may be secret."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.hostname}" if address else ""
+
+
+def _sync_run_rows(state: State) -> Iterable[Row]:
+    for run in state.queue.syncs.runs(state.connections.settings.tenant):
+        result, counts = run.result, run.result.counts
+        yield (
+            *(run.id, run.name, result.status.value, result.reason or None),
+            *(counts.read, counts.filtered, counts.formatted, counts.written, counts.failed, result.write),
+            *(result.cursor or None, result.callback or None, run.started_at, run.ended_at),
+        )
+
+
 _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "connections": _connection_rows,
     "tables": _table_rows,
@@ -158,6 +190,8 @@ _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "script_runs": _read_script_runs,
     "writes": _write_rows,
     "write_rows": _written_row_rows,
+    "syncs": _sync_rows,
+    "sync_runs": _sync_run_rows,
 }
 
 
@@ -187,7 +221,12 @@ class SystemTables:
 
 
 class ScheduledItem(Struct, frozen=True):
-    """A scheduled table or script. ``kind``: table or script; ``origin``: person, connection or spec."""
+    """A scheduled table or script.
+
+    ``kind``    table, script or sync.
+    ``origin``  person, connection or spec.
+    ``after``   it runs after each load of this table.
+    """
 
     name: str
     kind: str
@@ -196,6 +235,7 @@ class ScheduledItem(Struct, frozen=True):
     timing: Timing
     last_status: str | None
     origin: str
+    after: TableName | None = None
 
     @property
     def is_active(self) -> bool:
@@ -212,7 +252,9 @@ def scheduled_items(queue: Queue, connections: ConnectionCatalog) -> Iterator[Sc
     runs = {(run.tenant, run.name): run.status.value for run in queue.scripts.latest_runs()}
     for script in queue.scripts.list_scripts():
         status = runs.get((script.tenant, script.name))
-        yield ScheduledItem(script.name, "script", None, script.path, script.timing, status, "person")
+        kind, path = ("sync", None) if script.statement else ("script", script.path)
+        item = ScheduledItem(script.name, kind, None, path, script.timing, status, "person", script.after)
+        yield item
 
 
 def schedule_rows(queue: Queue, connections: ConnectionCatalog) -> Iterable[tuple[object, ...]]:

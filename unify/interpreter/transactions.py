@@ -49,6 +49,16 @@ def _irreversible_action(command: Command) -> str:
             return f"copy to {target}"
         case commands.RemoveFiles(place):
             return f"remove {place}"
+        case commands.Connect():
+            return "connect"
+        case commands.Disconnect(name):
+            return f"disconnect {name}"
+        case _:
+            return _writing_action(command)
+
+
+def _writing_action(command: Command) -> str:
+    match command:
         case (
             commands.ApproveWrite(write)
             | commands.RetryWrite(write)
@@ -56,9 +66,7 @@ def _irreversible_action(command: Command) -> str:
             | commands.UndoWrite(write)
         ):
             return f"send or cancel write {write}"
-        case commands.Connect():
-            return "connect"
-        case commands.Disconnect(name):
-            return f"disconnect {name}"
+        case commands.CreateSync(name) | commands.RunSync(name) | commands.DropSync(name):
+            return f"change or run sync {name}"
         case _:
             return ""

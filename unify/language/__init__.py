@@ -1,6 +1,7 @@
 """Language: from the text of a statement to a typed command.
 
     tokenizer       splits SQL into tokens by DuckDB's lexical rules; finds `$name` variables
+    sync_source     where the SELECT of create sync begins and ends
     statements      splits a script into statements; distinguishes Unify's commands from SQL
     parser          parse(): a statement to a command; SQL becomes RunSql, unchanged
     table_names     names of tables of a source that has schemas: orders, sales.orders

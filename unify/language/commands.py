@@ -189,6 +189,66 @@ class ShowWrites(Struct, frozen=True):
     """``show writes``"""
 
 
+class ExportRows(Struct, frozen=True):
+    """``export github.pulls|$name|(SELECT) to S.T [upsert …] [by KEY] [delta] [when gone …] [as NAME] …``
+
+    ``source``  SQL.
+    ``mode``    None: as it suits the target.
+    ``key``     columns that identify a row of the target.
+    ``delta``   only rows that differ from what was written before under this name.
+    ``gone``    what becomes of rows that were written before and are gone from the source.
+    ``name``    "" for the name of the table.
+    ``every_s`` repeat it.
+    ``explain`` show the plan and send nothing.
+    """
+
+    source: str
+    table: TableName
+    mode: RowMode | None = None
+    key: tuple[str, ...] = ()
+    delta: bool = False
+    gone: GoneRows | None = None
+    name: str = ""
+    every_s: float | None = None
+    explain: bool = False
+
+
+class ShowSyncs(Struct, frozen=True):
+    """``show syncs``"""
+
+
+class CreateSync(Struct, frozen=True):
+    """``create sync NAME as upsert into S.T by KEY [when gone …] [cursor COL] SELECT … [every …] [then …]``
+
+    ``rows``     what it writes.
+    ``cursor``   the column of the SELECT that says which rows are new.
+    ``after``    it runs after each load of this table.
+    ``script``   the file that runs after each run.
+    ``address``  receives the result of each run, signed with ``secret``.
+    """
+
+    name: str
+    rows: ExportRows
+    cursor: str = ""
+    every_s: float | None = None
+    after: TableName | None = None
+    script: str = ""
+    address: str = ""
+    secret: str = ""
+
+
+class RunSync(Struct, frozen=True):
+    """``run sync NAME``"""
+
+    name: str
+
+
+class DropSync(Struct, frozen=True):
+    """``drop sync NAME``"""
+
+    name: str
+
+
 class ApproveWrite(Struct, frozen=True):
     """``approve write 7``: send a planned write."""
 
@@ -279,30 +339,6 @@ class Export(Struct, frozen=True):
     source: str
     path: Place
     mode: str | None = None
-
-
-class ExportRows(Struct, frozen=True):
-    """``export github.pulls|$name|(SELECT) to S.T [upsert …] [by KEY] [delta] [when gone …] [as NAME] …``
-
-    ``source``  SQL.
-    ``mode``    None: as it suits the target.
-    ``key``     columns that identify a row of the target.
-    ``delta``   only rows that differ from what was written before under this name.
-    ``gone``    what becomes of rows that were written before and are gone from the source.
-    ``name``    "" for the name of the table.
-    ``every_s`` repeat it.
-    ``explain`` show the plan and send nothing.
-    """
-
-    source: str
-    table: TableName
-    mode: RowMode | None = None
-    key: tuple[str, ...] = ()
-    delta: bool = False
-    gone: GoneRows | None = None
-    name: str = ""
-    every_s: float | None = None
-    explain: bool = False
 
 
 MailFormat = Literal["csv", "excel", "html"]
@@ -460,6 +496,7 @@ ListingCommand = (
     | ShowSettings
     | ShowSchedules
     | ShowWrites
+    | ShowSyncs
 )
 LoadCommand = (
     LoadTable | RefreshTable | ReloadTable | ClearTable | AcceptVersion | RefreshEvery | RefreshNever
@@ -478,6 +515,7 @@ SystemCommand = (
 FileCommand = Import | Export | ExportRows | ExportMail | CopyFiles | RemoveFiles | FileUrl | RunFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
 WriteCommand = ApproveWrite | RetryWrite | CancelWrite | UndoWrite
+SyncCommand = CreateSync | RunSync | DropSync
 ConnectionCommand = Connect | Disconnect | QuerySource
 VariableCommand = Assign | ShowVariable | Unset
 SessionCommand = ChangeSetting | ShowHelp | Exit
@@ -488,6 +526,7 @@ UnifyCommand = (
     | LoadCommand
     | SystemCommand
     | WriteCommand
+    | SyncCommand
     | ConnectionCommand
     | VariableCommand
     | FileCommand

@@ -24,8 +24,9 @@ from unify.engine.types import quote_identifier
 from unify.language import chart_settings, commands
 from unify.language.commands import Command
 from unify.language.statements import UNIFY_SETTINGS
+from unify.language.sync_source import mask_sql
 from unify.language.table_names import join_table_name
-from unify.language.tokenizer import is_select, mask_brackets, unquote
+from unify.language.tokenizer import is_select, unquote
 from unify.model import TableName
 from unify.text import did_you_mean
 
@@ -40,6 +41,15 @@ RowOptions = tuple[
     commands.GoneRows | None,
     str | None,
     float | None,
+]
+# Those of a sync: key, gone, cursor, SELECT, trigger, callback.
+SyncOptions = tuple[
+    tuple[str, ...] | None,
+    commands.GoneRows | None,
+    Token | None,
+    str,
+    tuple[float | None, TableName | None] | None,
+    tuple[str, str, str] | None,
 ]
 _build_lock = threading.Lock()
 
@@ -89,7 +99,7 @@ def parse_command(text: str, cache_folder: Path | None = None) -> Command:
         lark.exceptions.UnexpectedInput: a syntax error.
         BadValue: an invalid value.
     """
-    tree = load_parser(cache_folder).parse(mask_brackets(text))
+    tree = load_parser(cache_folder).parse(mask_sql(text))
     try:
         return CommandBuilder(text).transform(tree)
     except VisitError as error:
@@ -207,6 +217,47 @@ class CommandBuilder(Transformer[Token, Command]):
         return commands.ResumeLoads(target)
 
     # --- Writes
+
+    def show_syncs(self) -> Command:
+        return commands.ShowSyncs()
+
+    def create_sync(
+        self, name: str, mode: commands.RowMode, table: TableName, *options: *SyncOptions
+    ) -> Command:
+        key, gone, cursor, source, trigger, callback = options
+        rows = commands.ExportRows(source, table, mode, key or (), delta=True, gone=gone)
+        every_s, after = trigger or (None, None)
+        return commands.CreateSync(
+            name,
+            rows,
+            "" if cursor is None else unquote(cursor),
+            every_s,
+            after,
+            *(callback or ("", "", "")),
+        )
+
+    def bare_select(self, text: Token) -> str:
+        return self._source_text(text).strip()
+
+    def sync_every(self, every_s: float) -> tuple[float | None, TableName | None]:
+        return every_s, None
+
+    def sync_after(self, table: TableName) -> tuple[float | None, TableName | None]:
+        return None, table
+
+    def callback(self, target: Token | str, secret: str | None = None) -> tuple[str, str, str]:
+        if not isinstance(target, Token):
+            return target, "", ""
+        address = unquote(target)
+        if not address.lower().startswith(("https://", "http://")):
+            raise BadValue("expected an address with https:// or http://", _start_position(target))
+        return "", address, secret or ""
+
+    def run_sync(self, name: str) -> Command:
+        return commands.RunSync(name)
+
+    def drop_sync(self, name: str) -> Command:
+        return commands.DropSync(name)
 
     def approve_write(self, write: Token) -> Command:
         return commands.ApproveWrite(_parse_job(write))
@@ -430,6 +481,8 @@ class CommandBuilder(Transformer[Token, Command]):
 
     def string(self, text: Token) -> str:
         return unquote(text)
+
+    script = string
 
     def variable(self, name: Token) -> str:
         return f"SELECT * FROM {name}"

@@ -186,7 +186,7 @@ _SQL_KEYWORDS = keyword_set(
 _SHOW_LISTINGS = frozenset(
     {
         *("connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings"),
-        *("schedules", "writes"),
+        *("schedules", "writes", "syncs"),
     }
 )
 _SQL_SHOW_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # listings of DuckDB's SHOW
@@ -214,7 +214,9 @@ def is_command(text: str) -> bool:
         case "copy":
             return _is_copy_command(rest)
         case "create":
-            return bool(rest) and _is_chart(rest[0].keyword)
+            return bool(rest) and (rest[0].keyword == "sync" or _is_chart(rest[0].keyword))
+        case "drop":
+            return bool(rest) and rest[0].keyword == "sync"
         case "explain":
             return bool(rest) and rest[0].keyword == "export"
         case "load":

@@ -11,7 +11,8 @@ from lark.lexer import PatternStr
 
 from unify.errors import CommandSyntaxError
 from unify.language.grammar import BadValue, load_parser
-from unify.language.tokenizer import SqlToken, TokenKind, blank_comments, mask_brackets, significant_tokens
+from unify.language.sync_source import mask_sql
+from unify.language.tokenizer import SqlToken, TokenKind, blank_comments, significant_tokens
 from unify.text import did_you_mean
 
 _END = "$END"
@@ -25,7 +26,10 @@ _TERMINAL_TEXTS = {
     "STORE": "a file written 'PATH' or CONNECTION.'PATH'",
     "DESTINATION": "a file written 'PATH' or CONNECTION.'PATH', a table written connection.table, or mail",
     "KEY": "a column",
-    "SYNC": "a name",
+    "SYNC": "the name of a sync",
+    "SELECT": "a SELECT",
+    "SCRIPT": "the file of a script in 'quotes'",
+    "ADDRESS": "an address such as 'https://example.org/hook'",
     "WRITE": "the number of a write",
     "STRING": "a text in 'quotes'",
     "JOB": "a job's number",
@@ -51,7 +55,7 @@ _TERMINAL_TEXTS = {
     "SQL": "an expression or a SELECT",
     _END: "the end of the command",
 }
-_MAX_LISTED = 10  # expected words; a longer list is omitted if one of them is similar
+_MAX_LISTED = 12  # expected words; a longer list is omitted if one of them is similar
 _MAX_SHOWN_CHARS = 40  # characters of the user's text in a message
 
 
@@ -77,7 +81,7 @@ def expected_next(text: str, cache_folder: Path | None) -> tuple[str, ...]:
     If ``text`` itself has a syntax error, return what may stand at the position of the error.
     """
     parser = load_parser(cache_folder)
-    steps = parser.parse_interactive(mask_brackets(blank_comments(text)))
+    steps = parser.parse_interactive(mask_sql(blank_comments(text)))
     with suppress(UnexpectedInput):  # the position of the error is the one to complete
         steps.exhaust_lexer()
     accepted: set[str] = steps.accepts()  # type: ignore[no-untyped-call]  # untyped in Lark

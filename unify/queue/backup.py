@@ -58,9 +58,15 @@ class ScheduleRow(_Row, kw_only=True):
 
 
 class ScriptRow(_Row, kw_only=True):
+    """``statement`` and the others are missing in copies that older versions wrote."""
+
     name: str
     path: str
     folder: str
+    statement: str = ""
+    after_connection: str = ""
+    after_table: str = ""
+    variable: str = ""
 
     @property
     def label(self) -> str:
@@ -77,21 +83,32 @@ class PauseRow(Struct, kw_only=True):
         return {**msgspec.structs.asdict(self), "now": self.paused_at}
 
 
+class SyncRow(Struct, kw_only=True):
+    tenant: str
+    name: str
+    definition: str
+    cursor: str
+
+    def parameters(self) -> dict[str, object]:
+        return msgspec.structs.asdict(self)
+
+
 Row = ScheduleRow | ScriptRow
-RowT = TypeVar("RowT", ScheduleRow, ScriptRow, PauseRow)
+RowT = TypeVar("RowT", ScheduleRow, ScriptRow, PauseRow, SyncRow)
 
 
 class _Content(Struct):
     schedules: list[ScheduleRow] = []
     scripts: list[ScriptRow] = []
     pauses: list[PauseRow] = []
+    syncs: list[SyncRow] = []
 
     @property
     def rows(self) -> list[Row]:
         return [*self.schedules, *self.scripts]
 
     @property
-    def definitions(self) -> list[Row | PauseRow]:
+    def definitions(self) -> list[Row | PauseRow | SyncRow]:
         """The rows as they were set: without the due times that each run of a repeating one moves."""
         return [
             *(
@@ -99,6 +116,7 @@ class _Content(Struct):
                 for row in self.rows
             ),
             *self.pauses,
+            *self.syncs,
         ]
 
 
@@ -108,11 +126,13 @@ class RestoreResult(Struct, frozen=True):
     schedules: int
     scripts: int
     pauses: int = 0
+    syncs: int = 0
     skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"restored {self.schedules} schedules of tables and {self.scripts} of scripts"
         text += f", and {format_count(self.pauses, 'pause')}" if self.pauses else ""
+        text += f", and {format_count(self.syncs, 'sync')}" if self.syncs else ""
         return text + (
             f"; not restored, because due once and past: {', '.join(self.skipped)}" if self.skipped else ""
         )
@@ -124,7 +144,7 @@ class ScheduleBackup:
     def __init__(self, path: Path, statements: Mapping[str, str]) -> None:
         self.path = path
         self._statements = statements
-        self._saved: list[Row | PauseRow] | None = None
+        self._saved: list[Row | PauseRow | SyncRow] | None = None
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write the current schedules, unless only their due times have moved. Raises OSError."""
@@ -146,7 +166,11 @@ class ScheduleBackup:
             connection.execute(self._statements["put_script"], script.parameters(now)).fetchall()
         for pause in content.pauses:
             connection.execute(self._statements["put_pause"], pause.parameters()).fetchall()
-        return RestoreResult(len(schedules), len(scripts), len(content.pauses), tuple(skipped))
+        for sync in content.syncs:
+            connection.execute(self._statements["put_sync"], sync.parameters()).fetchall()
+        return RestoreResult(
+            len(schedules), len(scripts), len(content.pauses), len(content.syncs), tuple(skipped)
+        )
 
 
 def encode_schedules(connection: sqlite3.Connection, statements: Mapping[str, str]) -> bytes:
@@ -159,6 +183,7 @@ def _read_content(connection: sqlite3.Connection, statements: Mapping[str, str])
         [_parse(ScheduleRow, row) for row in connection.execute(statements["schedules"])],
         [_parse(ScriptRow, row) for row in connection.execute(statements["scripts"])],
         [_parse(PauseRow, row) for row in connection.execute(statements["all_pauses"])],
+        [_parse(SyncRow, row) for row in connection.execute(statements["syncs"])],
     )
 
 

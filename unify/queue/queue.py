@@ -30,6 +30,7 @@ from unify.queue.rows import (
 )
 from unify.queue.scripts import ScriptSchedules
 from unify.queue.sqlite import QueueDatabase
+from unify.queue.syncs import SyncStore
 from unify.queue.timing import advance_timing, is_due
 
 MAX_SQLITE_INTEGER = 2**63 - 1
@@ -51,6 +52,7 @@ class Queue:
         self._database = QueueDatabase(path, notice)
         self.scripts = ScriptSchedules(self._database)
         self.pauses = Pauses(self._database)
+        self.syncs = SyncStore(self._database)
 
     def __enter__(self) -> Queue:
         return self

@@ -267,18 +267,28 @@ ORDER BY id;
 
 -- name: put_script
 -- One schedule a file: setting it again replaces it.
-INSERT INTO script (tenant, name, path, folder, origin, every_s, next_at, starting, zone, first)
-VALUES (:tenant, :name, :path, :folder, :origin, :every_s, :next_at, :starting, :zone, :first)
+INSERT INTO script (tenant, name, path, folder, origin, every_s, next_at, starting, zone, first, statement,
+                    after_connection, after_table, variable)
+VALUES (:tenant, :name, :path, :folder, :origin, :every_s, :next_at, :starting, :zone, :first, :statement,
+        :after_connection, :after_table, :variable)
 ON CONFLICT (tenant, path) DO UPDATE
 SET folder = excluded.folder, origin = excluded.origin, every_s = excluded.every_s,
-    next_at = excluded.next_at, starting = excluded.starting, zone = excluded.zone, first = excluded.first
+    next_at = excluded.next_at, starting = excluded.starting, zone = excluded.zone, first = excluded.first,
+    statement = excluded.statement, after_connection = excluded.after_connection,
+    after_table = excluded.after_table, variable = excluded.variable
 RETURNING *;
 
 -- name: drop_script
 DELETE FROM script WHERE tenant = :tenant AND name = :name RETURNING *;
 
 -- name: drop_done_script
-DELETE FROM script WHERE tenant = :tenant AND name = :name AND every_s IS NULL AND next_at IS NULL;
+DELETE FROM script
+WHERE tenant = :tenant AND name = :name AND every_s IS NULL AND next_at IS NULL AND after_table = '';
+
+-- name: trigger_scripts
+UPDATE script SET next_at = :now
+WHERE tenant = :tenant AND after_connection = :connection AND after_table = :table_name
+RETURNING *;
 
 -- name: scripts
 SELECT * FROM script ORDER BY tenant, name;
@@ -329,6 +339,46 @@ DELETE FROM script_run
 WHERE tenant = :tenant AND name = :name AND status <> 'running'
   AND (ended_at < :before
        OR id NOT IN (SELECT id FROM script_run WHERE tenant = :tenant AND name = :name
+                     ORDER BY id DESC LIMIT :keep));
+
+-- name: put_sync
+INSERT INTO sync (tenant, name, definition, cursor) VALUES (:tenant, :name, :definition, :cursor)
+ON CONFLICT (tenant, name) DO UPDATE SET definition = excluded.definition, cursor = excluded.cursor
+RETURNING *;
+
+-- name: drop_sync
+DELETE FROM sync WHERE tenant = :tenant AND name = :name RETURNING *;
+
+-- name: syncs
+SELECT * FROM sync ORDER BY tenant, name;
+
+-- name: move_sync
+UPDATE sync SET cursor = :cursor WHERE tenant = :tenant AND name = :name;
+
+-- name: running_syncs
+SELECT * FROM sync_run WHERE tenant = :tenant AND name = :name AND status = 'running' ORDER BY id;
+
+-- name: begin_sync
+INSERT INTO sync_run (tenant, name, status, pid, started_at)
+VALUES (:tenant, :name, 'running', :pid, :now)
+RETURNING *;
+
+-- name: end_sync
+UPDATE sync_run
+SET status = :status, reason = :reason, read = :read, filtered = :filtered, formatted = :formatted,
+    written = :written, failed = :failed, write = :write, cursor = :cursor, callback = :callback,
+    ended_at = :now
+WHERE id = :id
+RETURNING *;
+
+-- name: sync_runs
+SELECT * FROM sync_run WHERE tenant = :tenant ORDER BY id;
+
+-- name: forget_syncs
+DELETE FROM sync_run
+WHERE tenant = :tenant AND name = :name AND status <> 'running'
+  AND (ended_at < :before
+       OR id NOT IN (SELECT id FROM sync_run WHERE tenant = :tenant AND name = :name
                      ORDER BY id DESC LIMIT :keep));
 
 -- name: count_jobs

@@ -108,3 +108,39 @@ ALTER TABLE job ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN boot TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN unrecorded INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX job_unrecorded ON job (id) WHERE unrecorded;
+
+-- name: 7
+-- statement: what runs instead of a file; after_…: the table after whose loads it runs; variable: an
+-- environment variable that it reads.
+ALTER TABLE script ADD COLUMN statement TEXT NOT NULL DEFAULT '';
+ALTER TABLE script ADD COLUMN after_connection TEXT NOT NULL DEFAULT '';
+ALTER TABLE script ADD COLUMN after_table TEXT NOT NULL DEFAULT '';
+ALTER TABLE script ADD COLUMN variable TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE sync (
+    tenant     TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    cursor     TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+
+CREATE TABLE sync_run (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant     TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    status     TEXT NOT NULL CHECK (status IN ('running', 'success', 'success_with_failures', 'fatal')),
+    reason     TEXT NOT NULL DEFAULT '',
+    read       INTEGER NOT NULL DEFAULT 0,
+    filtered   INTEGER NOT NULL DEFAULT 0,
+    formatted  INTEGER NOT NULL DEFAULT 0,
+    written    INTEGER NOT NULL DEFAULT 0,
+    failed     INTEGER NOT NULL DEFAULT 0,
+    write      INTEGER,
+    cursor     TEXT NOT NULL DEFAULT '',
+    callback   TEXT NOT NULL DEFAULT '',
+    pid        INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER
+);
+CREATE INDEX sync_run_name ON sync_run (tenant, name, id);

@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from unify.fs.sqlite import from_micros, from_micros_or_none, to_micros, to_micros_or_none
-from unify.model import ConfigPaths
+from unify.model import ConfigPaths, TableName
 from unify.queue.rows import (
     decode_origin,
     encode_origin,
@@ -38,7 +38,12 @@ class RunStatus(StrEnum):
 
 
 class ScheduledScript(Struct, frozen=True):
-    """A script the daemon runs: ``path`` and ``folder``, its working directory, are absolute."""
+    """A script the daemon runs: ``path`` and ``folder``, its working directory, are absolute.
+
+    ``statement``  what runs instead of the file, whose path is then a label; "" for a file.
+    ``after``      it runs after each load of this table.
+    ``variable``   an environment variable that it reads, besides those of connections; "" for none.
+    """
 
     tenant: str
     name: str
@@ -46,6 +51,9 @@ class ScheduledScript(Struct, frozen=True):
     folder: str
     origin: ConfigPaths
     timing: Timing
+    statement: str = ""
+    after: TableName | None = None
+    variable: str = ""
 
 
 class ScriptRun(Struct, frozen=True):
@@ -84,25 +92,49 @@ class ScriptSchedules:
     ) -> ScheduledScript:
         """Schedule a file, or replace its schedule. Its name is the file's, numbered where taken."""
         with self._database.transaction():
-            taken = {one.name.lower() for one in self.list_scripts() if one.tenant == tenant}
-            names = chain([path.stem], (f"{path.stem}_{number}" for number in count(2)))
-            row = self._database.fetch_one(
-                "put_script",
-                {
-                    "tenant": tenant,
-                    "name": next(name for name in names if name.lower() not in taken),
-                    "path": str(path),
-                    "folder": str(folder),
-                    "origin": encode_origin(origin),
-                    "every_s": timing.every_s,
-                    "next_at": to_micros_or_none(timing.next_at),
-                    "starting": timing.starting,
-                    "zone": timing.zone,
-                    "first": timing.first,
-                },
-            )
+            name = self._free_name(tenant, path.stem)
+            return self.put_script(ScheduledScript(tenant, name, str(path), str(folder), origin, timing))
+
+    def put_script(self, script: ScheduledScript) -> ScheduledScript:
+        """Insert a script, or replace that of the same path, which keeps its name."""
+        after = script.after or TableName("", "")
+        values = {
+            **_script_key(script),
+            "path": script.path,
+            "folder": script.folder,
+            "origin": encode_origin(script.origin),
+            "every_s": script.timing.every_s,
+            "next_at": to_micros_or_none(script.timing.next_at),
+            "starting": script.timing.starting,
+            "zone": script.timing.zone,
+            "first": script.timing.first,
+            "statement": script.statement,
+            "after_connection": after.schema,
+            "after_table": after.table,
+            "variable": script.variable,
+        }
+        with self._database.transaction():
+            row = self._database.fetch_one("put_script", values)
         assert row is not None
         return _script_from_row(row)
+
+    def _free_name(self, tenant: str, name: str) -> str:
+        taken = {one.name.lower() for one in self.list_scripts() if one.tenant == tenant}
+        names = chain([name], (f"{name}_{number}" for number in count(2)))
+        return next(free for free in names if free.lower() not in taken)
+
+    def trigger_after_load(self, tenant: str, table: TableName, now: datetime) -> bool:
+        """Let the scripts that run after loads of ``table`` be due; return whether there are any."""
+        values = {
+            "tenant": tenant,
+            "connection": table.schema,
+            "table_name": table.table,
+            "now": to_micros(now),
+        }
+        if not any(one.after == table for one in self.list_scripts()):
+            return False
+        with self._database.transaction():
+            return bool(self._database.fetch_all("trigger_scripts", values))
 
     def delete_script(self, tenant: str, name: str) -> bool:
         """Delete a script's schedule; the daemon ends its current run. False: no such script."""
@@ -218,6 +250,9 @@ def _script_from_row(row: sqlite3.Row) -> ScheduledScript:
             zone=row["zone"],
             first=row["first"],
         ),
+        statement=row["statement"],
+        after=TableName(row["after_connection"], row["after_table"]) if row["after_table"] else None,
+        variable=row["variable"],
     )
 
 

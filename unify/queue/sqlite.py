@@ -40,7 +40,9 @@ STATEMENTS_FILE = Path(__file__).with_name("queue.sql")
 BUSY_TIMEOUT_MS = 10_000  # a reader during a checkpoint; writers wait for the flock instead
 WRITE_LOCK_TIMEOUT_S = 30.0  # a write takes milliseconds; only a suspended process holds the lock longer
 _BACKED_UP_STATEMENTS = frozenset(
-    f"{verb}_{kind}" for kind in ("schedule", "script", "done_script", "pause") for verb in ("put", "drop")
+    f"{verb}_{kind}"
+    for kind in ("schedule", "script", "done_script", "pause", "sync")
+    for verb in ("put", "drop")
 )
 
 SqlParameters = Mapping[str, object]

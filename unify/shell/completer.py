@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from unify.interpreter.results import CompletionNames
 from unify.language.statements import UNIFY_SETTINGS, is_command
+from unify.language.sync_source import is_in_select
 from unify.language.table_names import split_table_name
 from unify.language.tokenizer import SqlToken, TokenKind, significant_tokens, tokenize, unquote
 from unify.render.formats.options import FORMATS
@@ -220,7 +221,7 @@ def _candidates(
         yield from ((f"'{keys}'", "setting") for keys in ("emacs", "vi"))
     elif last.keyword == "set" and len(context.tokens_before) == 1:
         yield from ((f"{name} =", "setting") for name in sorted(UNIFY_SETTINGS))
-    elif is_command(context.statement):
+    elif is_command(context.statement) and not is_in_select(context.statement):
         yield from _command_candidates(context, names, list_expected)
     elif last.keyword in completion_scope.TABLE_KEYWORDS or completion_scope.is_in_table_list(
         context.tokens_before
@@ -263,10 +264,8 @@ def _command_candidates(
                 yield from ((quote_identifier(schema), "connection") for schema in names.schemas)
             case "a schema's name" | "a connection's name":
                 yield from ((quote_identifier(schema), "connection") for schema in names.schemas)
-            case "an adapter's name":
-                yield from ((adapter, "adapter") for adapter in names.adapters)
-            case "a topic":
-                yield from ((topic, "topic") for topic in names.topics)
+            case "an adapter's name" | "a topic" | "the name of a sync" as described:
+                yield from _listed_names(described, names)
             case "$name":
                 yield from ((f"${variable}", "variable") for variable in names.variables)
             case "a schedule's name":
@@ -276,6 +275,16 @@ def _command_candidates(
                 yield from ((column, "column") for column in columns)
             case word if word.replace("_", "").isalpha():
                 yield word, "command"
+
+
+def _listed_names(described: str, names: CompletionNames) -> Iterator[CompletionCandidate]:
+    match described:
+        case "an adapter's name":
+            yield from ((adapter, "adapter") for adapter in names.adapters)
+        case "a topic":
+            yield from ((topic, "topic") for topic in names.topics)
+        case _:
+            yield from ((quote_identifier(name), "sync") for name in names.syncs)
 
 
 def _quote_schedule_name(name: str) -> str:

@@ -9,6 +9,7 @@
     rate_limit   request rate limits, shared by all worker processes
     concurrency  the limit of concurrent requests, shared by all worker processes
     errors       errors of failed responses and of the HTTP libraries, with a message that says what to do
+    webhook      posts JSON to an address, signed
     request_log  the latest requests, in files of the home folder: the system table `request_log`
 
 Start with client.HttpClient.fetch. Only session sends anything.

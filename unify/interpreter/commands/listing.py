@@ -17,7 +17,7 @@ from unify.interpreter.freshness import MaxAge
 from unify.interpreter.results import Rows, display_name, listing_rows
 from unify.interpreter.state import State
 from unify.interpreter.system_columns import BIGINT, SCHEMA, SYSTEM_TABLES, TIMESTAMPTZ, VARCHAR
-from unify.interpreter.system_tables import scheduled_items, setting_rows
+from unify.interpreter.system_tables import ScheduledItem, scheduled_items, setting_rows
 from unify.lake import catalog, ledger
 from unify.lake.definitions import attached_table, find_view, temporary_table, visible_columns
 from unify.lake.protocols import Definition
@@ -144,7 +144,7 @@ class ListingCommands:
             (
                 one.name,
                 one.kind,
-                "once" if one.timing.every_s is None else format_duration(one.timing.every_s),
+                _frequency(one),
                 f"{one.timing.starting} {one.timing.zone}" if one.timing.zone else None,
                 _truncate_to_seconds(one.timing.next_at),
                 _truncate_to_seconds(one.timing.last_at),
@@ -272,3 +272,9 @@ def _truncate_to_seconds(moment: datetime | None) -> datetime | None:
 def _filter_description(filters: Sequence[Filter]) -> str:
     ops = ", ".join(op for each in filters for op in each.ops)
     return f"filter ({ops}){', required' if any(each.required for each in filters) else ''}"
+
+
+def _frequency(item: ScheduledItem) -> str:
+    if item.timing.every_s is not None:
+        return format_duration(item.timing.every_s)
+    return "once" if item.after is None else f"after load of {item.after}"

@@ -183,6 +183,10 @@ class LoadClient:
             lambda: self.queue.scripts.set_script(tenant, path, folder, origin, timing)
         )
 
+    def schedule_statement(self, script: ScheduledScript) -> ScheduledScript:
+        """Schedule a statement, and start a daemon that runs it."""
+        return self._write_and_wake_daemon(lambda: self.queue.scripts.put_script(script), script.variable)
+
     def unschedule_script(self, tenant: str, name: str) -> None:
         """Remove a script's schedule; a daemon that runs it ends the run."""
         self.queue.scripts.delete_script(tenant, name)
@@ -302,13 +306,14 @@ class LoadClient:
                 return
             self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
 
-    def _write_and_wake_daemon(self, write: Callable[[], Written]) -> Written:
+    def _write_and_wake_daemon(self, write: Callable[[], Written], variable: str = "") -> Written:
         """Write to the queue and wake a daemon that has the environment variables of the connections.
 
         The write is kept if no daemon can be started; the error says why.
+        ``variable``  another one that it gets.
         """
         try:
-            self._ensure_daemon()
+            self._ensure_daemon(variable)
         except DaemonUnreachable as error:
             write()
             raise DaemonUnreachable(f"{error.message}. The request is in the queue") from error
@@ -320,12 +325,14 @@ class LoadClient:
             self._ensure_daemon()  # a daemon that starts, or takes our variables, looks into the queue
         return written
 
-    def _ensure_daemon(self) -> None:
-        """Ensure that a daemon runs and has the variables that the connections refer to."""
+    def _ensure_daemon(self, variable: str = "") -> None:
+        """Ensure that a daemon runs and has the variables that the connections refer to, and ``variable``."""
         from unify.status.launch import ensure_daemon
 
         self._early_start.wait()
-        variables = self.connections.environment_variables()
+        variables = dict(self.connections.environment_variables())
+        if variable in self.connections.environment:
+            variables[variable] = self.connections.environment[variable]
         ensure_daemon(self.settings, variables=variables)
         try:
             self._status_client().offer_environment(variables)

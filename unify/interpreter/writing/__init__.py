@@ -5,6 +5,8 @@
     rows_to_write   a SELECT, run once into a temporary table
     export_planner  the rows of an export that are inserted, updated, deleted
     mail_planner    the rows of a SELECT as a mail
+    sync_commands   SyncCommands: rows that are written again and again
+    sync_runner     one run of a sync
     undo_planner    the rows that take a write back
     plan            WritePlan: what a statement writes, and how many rows it removes
     returning       RETURNING over the rows of a write

@@ -104,6 +104,8 @@ class ExportPlanner:
             self._name,
             written=known,
             leaving=len(leaving),
+            read=count,
+            filtered=count - len(rows),
         )
 
     # Checks

@@ -22,6 +22,7 @@ class WritePlan(Struct, frozen=True):
     ``remarks``  what the user should know about rows that are not written.
     ``written``  how many rows the exports of ``name`` have written.
     ``leaving``  how many rows are deleted or cleared because they are gone from the source.
+    ``read``, ``filtered``  how many rows the source has, and how many of them are left out as unchanged.
     """
 
     target: TableName
@@ -32,6 +33,8 @@ class WritePlan(Struct, frozen=True):
     name: str = ""
     written: int = 0
     leaving: int = 0
+    read: int = 0
+    filtered: int = 0
     undo_of: int | None = None
 
     @property

@@ -73,14 +73,14 @@ class WriteCommands:
         self._query = query
         self._connections = query.connections
         self._load_client = load_client
-        self._store = store
+        self.store = store
         self._watcher = watcher
         self._options = options
         self._wait = wait
         self._now = now
 
     def close(self) -> None:
-        self._store.close()
+        self.store.close()
 
     def run_statement(self, sql: str, max_age: MaxAge) -> Result | None:
         """Run or explain a statement that writes rows to a table of an API; None for any other one."""
@@ -137,15 +137,31 @@ class WriteCommands:
 
     def export_rows(self, command: ExportRows, max_age: MaxAge) -> Result:
         """Write the rows of a SELECT to a table of an API. Raises as ``run`` does."""
+        plan = self.plan_export(command, max_age)
+        return self._explain(plan) if command.explain else self._carry_out(plan)
+
+    def plan_export(self, command: ExportRows, max_age: MaxAge) -> WritePlan:
+        """Plan to write the rows of a SELECT. Raises QueryError or UsageError for what must not be sent."""
         target = self._connections.canonical_name(command.table)
         self._refuse_transaction(target)
         spec = self._describe(target)
         tenant, name = self._load_client.settings.tenant, export_name(command, target)
-        written = self._store.written_rows(tenant, target, name) if name else {}
+        written = self.store.written_rows(tenant, target, name) if name else {}
         planner = ExportPlanner(command, target, spec, written, name=name)
         plan = planner.plan(self._query, max_age, self._options.max_writes)
         self._check_plan(plan, spec)
-        return self._explain(plan) if command.explain else self._carry_out(plan)
+        return plan
+
+    def send_plan(self, plan: WritePlan) -> tuple[Write, Mapping[RowState, int], str]:
+        """Send an approved plan; return the write, its rows by state, and why any failed.
+
+        Raises LoadFailed if it is sent later.
+        """
+        write = self._seal(plan)
+        self.store.approve(write.id, getpass.getuser(), self._now())
+        ended = self._wait_until_ended(write, self._load_client.enqueue_write(write.table))
+        counts = self.store.counts(write.id)
+        return ended, counts, _first_reason(self.store.rows(write.id)).removeprefix("; ")
 
     def export_mail(self, command: ExportMail, max_age: MaxAge) -> Result:
         """Send the rows of a SELECT as a mail. Raises as ``run`` does."""
@@ -163,7 +179,7 @@ class WriteCommands:
             raise UnknownName(f"write {id} is {write.state}; cancel write {id}")
         target, spec = write.table, self._describe(write.table)
         stored = target in catalog.stored_tables(self._query.lake)
-        undone = UndoPlanner(target, spec, stored=stored).plan(self._query, self._store.rows(id))
+        undone = UndoPlanner(target, spec, stored=stored).plan(self._query, self.store.rows(id))
         problems = row_checks.listed(undone.problems)
         if not undone.rows:
             reason = f":\n  {problems}" if problems else ": it has written no row"
@@ -178,7 +194,7 @@ class WriteCommands:
     def approve(self, id: int) -> Result:
         """Send a planned write. Raises UnknownName, LoadFailed."""
         write = self._get(id)
-        approved = self._store.approve(id, getpass.getuser(), self._now())
+        approved = self.store.approve(id, getpass.getuser(), self._now())
         if approved is None:
             raise UnknownName(f"write {id} is {write.state}; only a planned write can be approved")
         return self._send(approved)
@@ -190,13 +206,13 @@ class WriteCommands:
         """
         write = self._get(id)
         states = RETRIED_STATES if state is None else (state,)
-        counts = self._store.counts(id)
+        counts = self.store.counts(id)
         if not any(counts.get(state) for state in states):
             wanted = " or ".join(states)
             raise UnknownName(
                 f"write {id} has no row that is {wanted}: {write_report.outcome_text(write, counts)}"
             )
-        reopened = self._store.reopen(id, states, getpass.getuser(), self._now())
+        reopened = self.store.reopen(id, states, getpass.getuser(), self._now())
         if reopened is None:
             raise UnknownName(f"write {id} is {write.state}; only one that has ended can be retried")
         return self._send(reopened)
@@ -204,7 +220,7 @@ class WriteCommands:
     def cancel(self, id: int) -> Result:
         """End a write; rows that were sent keep their outcome. Raises UnknownName."""
         write = self._get(id)
-        cancelled = self._store.cancel(id, self._now())
+        cancelled = self.store.cancel(id, self._now())
         if cancelled is None:
             raise UnknownName(f"write {id} is {write.state} already")
         if cancelled.state is WriteState.RUNNING:
@@ -219,8 +235,8 @@ class WriteCommands:
             ("error", "VARCHAR"),
         ]
         rows: list[tuple[object, ...]] = []
-        for write in self._store.recent(self._query.load_client.settings.tenant, 50):
-            counts = self._store.counts(write.id)
+        for write in self.store.recent(self._query.load_client.settings.tenant, 50):
+            counts = self.store.counts(write.id)
             outcome = ", ".join(f"{count:,} {state}" for state, count in counts.items())
             head = (write.id, str(write.table), write.mode, write.state.value, write.rows)
             rows.append((*head, outcome, write.created_at, write.error))
@@ -261,13 +277,14 @@ class WriteCommands:
         with self._open_writer(plan.target) as writer:
             row_checks.check_rows(plan.target, spec, plan.rows, writer)
 
-    def _plan_text(self, plan: WritePlan) -> str:
+    def plan_text(self, plan: WritePlan) -> str:
+        """Return a plan in words, with its first requests."""
         with self._open_writer(plan.target) as writer:
             return write_report.plan_text(plan, writer)
 
     def _explain(self, plan: WritePlan) -> Rows:
         columns = [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")]
-        return listing_rows(columns, [("write", self._plan_text(plan))], "nothing was sent")
+        return listing_rows(columns, [("write", self.plan_text(plan))], "nothing was sent")
 
     def _carry_out(self, plan: WritePlan, returning: str = "") -> Result:
         """Seal a plan, have it approved and send it."""
@@ -275,7 +292,7 @@ class WriteCommands:
             remarks = "".join(f"; {remark}" for remark in plan.remarks)
             return Message(f"{plan.target}: no rows to write{remarks}")
         write = self._seal(plan)
-        self._require_approval(write, f"write {write.id}: {self._plan_text(plan)}")
+        self._require_approval(write, f"write {write.id}: {self.plan_text(plan)}")
         return self._send(write, returning)
 
     def _seal(self, plan: WritePlan) -> Write:
@@ -290,7 +307,7 @@ class WriteCommands:
             undo_of=plan.undo_of,
             refreshes=plan.target in catalog.stored_tables(self._query.lake),
         )
-        return self._store.plan(new, plan.rows, self._now())
+        return self.store.plan(new, plan.rows, self._now())
 
     def _require_approval(self, write: Write, plan: str) -> None:
         """Approve a plan, or raise UsageError with it."""
@@ -301,9 +318,9 @@ class WriteCommands:
                     f"{plan}\nnothing was sent; send it with --yes, or at a prompt: approve write {write.id}"
                 )
             if answer.strip().lower() not in ("y", "yes"):
-                self._store.cancel(write.id, self._now())
+                self.store.cancel(write.id, self._now())
                 raise QueryError(f"write {write.id} was not approved; nothing was sent")
-        self._store.approve(write.id, getpass.getuser(), self._now())
+        self.store.approve(write.id, getpass.getuser(), self._now())
 
     # Sending
 
@@ -312,14 +329,14 @@ class WriteCommands:
         if not self._wait:
             return Message(f"write {write.id}: {format_count(write.rows, 'row')} on the way to {write.table}")
         ended = self._wait_until_ended(write, job)
-        counts = self._store.counts(write.id)
+        counts = self.store.counts(write.id)
         text = write_report.outcome_text(ended, counts)
         failure = self._failure_text(ended, counts)
         if not returning and failure:
             raise LoadFailed(f"{text}{failure}")
         if not returning:
             return Message(text)
-        rows = returned_rows(self._query.lake, returning, self._store.rows(write.id))
+        rows = returned_rows(self._query.lake, returning, self.store.rows(write.id))
         return then_raise(rows, LoadFailed(f"{text}{failure}")) if failure else rows
 
     def _failure_text(self, write: Write, counts: Mapping[RowState, int]) -> str:
@@ -328,7 +345,7 @@ class WriteCommands:
             return f": {write.error}"
         if not write_report.has_failures(counts):
             return ""
-        reason = _first_reason(self._store.rows(write.id))
+        reason = _first_reason(self.store.rows(write.id))
         return f"{reason}; select * from unify.write_rows where write = {write.id}"
 
     def _wait_until_ended(self, write: Write, job: LoaderJob) -> Write:
@@ -347,7 +364,7 @@ class WriteCommands:
             job = self._load_client.enqueue_write(write.table)  # it was approved while the last job ended
 
     def _get(self, id: int) -> Write:
-        found = self._store.find(id)
+        found = self.store.find(id)
         if found is None or found.tenant != self._load_client.settings.tenant:
             raise UnknownName(f"there is no write {id} (show writes lists them)")
         return found
