@@ -37,6 +37,7 @@ TOPICS = (
             "show settings",
             "show schedules",
             "show writes",
+            "show syncs",
         ),
         "Lists objects. show tables includes tables that are not loaded yet, with rows, age and state; show "
         "files lists the files of a folder or object store (from CONNECTION), or those that tables were "
@@ -102,16 +103,33 @@ TOPICS = (
             "insert into CONNECTION.TABLE (COLUMN, …) values …|select … [returning *];",
             "update CONNECTION.TABLE set COLUMN = VALUE … [where …];",
             "delete from CONNECTION.TABLE [where …];",
+            "merge into CONNECTION.TABLE using … on … when matched then … when not matched then …;",
             "explain insert …;",
             "approve write NUMBER",
             "retry write NUMBER [rejected|unknown]",
             "cancel write NUMBER",
+            "undo write NUMBER",
         ),
         "Writes rows to the API behind a connection, if its adapter can and the connection lists the table "
         "under writes. The rows are planned and shown first; nothing is sent until you agree, or a script "
         "says --yes. --max-writes and --max-deletes bound the rows of a statement. Each row has an outcome "
-        "of its own in unify.write_rows; a row whose response was lost is never sent again blindly. update "
-        "and delete choose among the stored rows. explain shows the requests and sends nothing.",
+        "of its own in unify.write_rows; a row whose response was lost is never sent again blindly. update, "
+        "delete and merge choose among the stored rows. explain shows the requests and sends nothing. See "
+        "also: help rows, help sync.",
+    ),
+    HelpTopic(
+        "rows",
+        (
+            "export SCHEMA.TABLE|$NAME|(SELECT …) to CONNECTION.TABLE",
+            "    [insert|update|upsert|mirror|append|replace|merge] [by COLUMN, …] [delta]",
+            "    [when gone nothing|clear|delete] [as NAME] [every DURATION]",
+            "explain export … to CONNECTION.TABLE …",
+        ),
+        "Writes the rows of a SELECT to a table of an API or a database. by names the columns that identify "
+        "a row. upsert changes the rows that exist and adds the others; mirror also deletes the rows that it "
+        "has written before and that are gone from the SELECT, a tenth of them at most without "
+        "--max-deletes, and none if the SELECT is empty. delta sends only the rows that differ from the last "
+        "success under the name (as NAME, else that of the table). every makes a sync of it.",
     ),
     HelpTopic(
         "approve",
@@ -125,9 +143,32 @@ TOPICS = (
         "is unknown may have been written: look for it in the system before you retry it.",
     ),
     HelpTopic(
+        "undo",
+        ("undo write NUMBER",),
+        "Plans the write that takes another one back: created rows are deleted, changed ones get their old "
+        "values, deleted ones are restored where the API can. Rows that were changed since stay as they are.",
+    ),
+    HelpTopic(
+        "sync",
+        (
+            "create sync NAME as insert|update|upsert|mirror into CONNECTION.TABLE [by COLUMN, …]",
+            "    [when gone nothing|clear|delete] [cursor COLUMN] SELECT …",
+            "    [every DURATION|after load of SCHEMA.TABLE]",
+            "    [then run 'FILE.sql'|then 'https://…' [secret '${NAME}']]",
+            "run sync NAME",
+            "drop sync NAME",
+            "show syncs",
+        ),
+        "Writes the rows of a SELECT again and again: the daemon runs it on a schedule, or after each load "
+        "of a table. A run sends the rows that differ from what the sync has written before; with cursor, it "
+        "reads only rows with a greater value than the last ones. Creating it is the approval of its runs: "
+        "the plan of the first one is shown. unify.sync_runs has the status and the counts of each run. then "
+        "runs a script after each run, or posts its result, signed with a secret that a reference names.",
+    ),
+    HelpTopic(
         "cancel",
         ("cancel write NUMBER",),
-        "Sends nothing more of a write. Rows that were sent keep their outcome; undo them in the system.",
+        "Sends nothing more of a write. Rows that were sent keep their outcome; undo write takes them back.",
     ),
     HelpTopic(
         "system",
@@ -285,6 +326,9 @@ _TOPIC_ALIASES = {
     "quit": "exit",
     "unset": "variables",
     "create": "chart",
+    "drop": "sync",
+    "explain": "rows",
+    "syncs": "sync",
 }
 
 
