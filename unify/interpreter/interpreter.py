@@ -369,6 +369,18 @@ def _run_connection_command(session: Session, command: commands.ConnectionComman
             assert_never(unknown)
 
 
+def _export_rows(session: Session, command: commands.ExportRows) -> Result:
+    """Write the rows of a SELECT to a table, or make a sync that does."""
+    schema = command.table.schema
+    if command.every_s is not None and not command.explain:
+        return session.sync_commands.create_from_export(command, session.max_age)
+    if session.store_files.has_store(schema):
+        return _export_to_store(session, command)
+    if session.connections.is_relational(schema):
+        return session.database_writes.export(command, session.max_age)
+    return session.write_commands.export_rows(command, session.max_age)
+
+
 def _run_file_command(session: Session, command: commands.FileCommand) -> Result:
     match command:
         case commands.Import(place, into, mode):
@@ -378,14 +390,8 @@ def _run_file_command(session: Session, command: commands.FileCommand) -> Result
                 return session.importer.import_files(files, str(place), into, mode)
         case commands.Export(source, place, mode):
             return _export(session, source, place, mode)
-        case commands.ExportRows() if command.every_s is not None and not command.explain:
-            return session.sync_commands.create_from_export(command, session.max_age)
-        case commands.ExportRows() if session.store_files.has_store(command.table.schema):
-            return _export_to_store(session, command)
-        case commands.ExportRows() if session.connections.is_relational(command.table.schema):
-            return session.database_writes.export(command, session.max_age)
         case commands.ExportRows():
-            return session.write_commands.export_rows(command, session.max_age)
+            return _export_rows(session, command)
         case commands.ExportMail():
             return session.write_commands.export_mail(command, session.max_age)
         case commands.CopyFiles(source, target, overwrite):
