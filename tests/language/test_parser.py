@@ -643,6 +643,13 @@ def test_a_command_takes_less_than_two_milliseconds_after_the_first() -> None:
     assert sorted(took)[25] < 0.002
 
 
+@pytest.fixture
+def _without_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build the parser anew, as in a new process."""
+    monkeypatch.setattr("unify.language.grammar._built_parsers", [])
+
+
+@pytest.mark.usefixtures("_without_parser")
 def test_the_compiled_grammar_is_cached_in_a_private_file(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
@@ -654,6 +661,7 @@ def test_the_compiled_grammar_is_cached_in_a_private_file(tmp_path: Path) -> Non
     assert kept.stat().st_size > 1000
 
 
+@pytest.mark.usefixtures("_without_parser")
 @pytest.mark.parametrize("damage", [b"", b"rubbish", b"\x80\x05."])
 def test_a_damaged_grammar_cache_is_rebuilt(
     tmp_path: Path, damage: bytes, capfd: pytest.CaptureFixture[str]
@@ -664,13 +672,13 @@ def test_a_damaged_grammar_cache_is_rebuilt(
     assert (tmp_path / CACHE_FILE).stat().st_size > 1000
 
 
+@pytest.mark.parametrize("folder", ["blocked", "missing"])
+@pytest.mark.usefixtures("_without_parser")
 def test_a_missing_or_unwritable_cache_folder_is_ignored(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], folder: str
 ) -> None:
-    blocked = tmp_path / "blocked"
-    (blocked / CACHE_FILE).mkdir(parents=True)
-    assert parse("show jobs", blocked) == commands.ShowJobs()
-    assert parse("show jobs", tmp_path / "missing") == commands.ShowJobs()
+    (tmp_path / "blocked" / CACHE_FILE).mkdir(parents=True)
+    assert parse("show jobs", tmp_path / folder) == commands.ShowJobs()
     assert capfd.readouterr() == ("", "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unify.language.statements import (
@@ -220,6 +220,7 @@ SQL_PIECES = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(SQL_PIECES)
 def test_tokens_of_any_text_join_to_the_text(text: str) -> None:
     assert "".join(token.text for token in tokenize(text)) == text
@@ -229,6 +230,7 @@ def test_tokens_of_any_text_join_to_the_text(text: str) -> None:
     ]
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(SQL_PIECES)
 def test_blanking_comments_keeps_every_position(text: str) -> None:
     blanked = blank_comments(text)
@@ -238,6 +240,7 @@ def test_blanking_comments_keeps_every_position(text: str) -> None:
     ]
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(SQL_PIECES)
 def test_splitting_loses_nothing_but_semicolons_blanks_and_comments(text: str) -> None:
     for statement in split_statements(text):
@@ -282,6 +285,7 @@ SQL_SCRIPTS = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(SQL_SCRIPTS)
 def test_duckdb_finds_the_same_number_of_statements(script: str) -> None:
     try:
@@ -291,12 +295,14 @@ def test_duckdb_finds_the_same_number_of_statements(script: str) -> None:
     assert len(theirs) == len(split_statements(script))
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(SQL_PIECES)
 def test_the_missing_input_of_any_text_is_determined(text: str) -> None:
     assert incomplete_reason(text) in (None, "quote", "comment", "bracket", ";")
     assert is_complete(text + "\n;") or incomplete_reason(text) in ("quote", "comment", "bracket")
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(st.text(alphabet="a;'\"$-*/()[ \n\\erhelp", max_size=60))
 def test_the_missing_input_is_known_for_each_line(text: str) -> None:
     lines = text.split("\n")

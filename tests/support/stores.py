@@ -17,6 +17,7 @@ from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
+from unify.language.grammar import build_parser
 from unify.load import staging
 from unify.load.staging import Manifest, StagedLoad, StagingArea
 from unify.model import Action, Column, ConfigPaths, JobState, LoaderJob, TableName
@@ -38,10 +39,13 @@ def settings_for_home(folder: Path) -> Settings:
 
 @cache
 def _template_home() -> tempfile.TemporaryDirectory[str]:
-    """Create a home with an empty lake, once a process: creating one takes five commits."""
+    """Create a home with an empty lake and the compiled grammar, once a process: it takes 0.3 s."""
     folder = tempfile.TemporaryDirectory(prefix="unify-lake-")
-    with Lake(settings_for_home(Path(folder.name) / "home")):
-        return folder
+    settings = settings_for_home(Path(folder.name) / "home")
+    with Lake(settings):
+        settings.cache.mkdir(mode=0o700, exist_ok=True)
+        build_parser(settings.cache)
+    return folder
 
 
 def create_home(folder: Path) -> Settings:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, time
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -52,6 +51,7 @@ SyncOptions = tuple[
     tuple[str, str, str] | None,
 ]
 _build_lock = threading.Lock()
+_built_parsers: list[Lark] = []  # the one of this process, for sessions of any home
 
 
 class BadValue(Exception):
@@ -77,11 +77,12 @@ def load_parser(cache_folder: Path | None = None) -> Lark:
     A cache that cannot be read or written only costs the time to build the parser.
     """
     with _build_lock:
-        return _build_parser(cache_folder)
+        if not _built_parsers:
+            _built_parsers.append(build_parser(cache_folder))
+        return _built_parsers[0]
 
 
-@cache
-def _build_parser(cache_folder: Path | None) -> Lark:
+def build_parser(cache_folder: Path | None) -> Lark:
     stored: str | bool = False
     if cache_folder is not None:
         path = cache_folder / CACHE_FILE

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.language.sql.test_tables import FORMS, tables_reported_by_duckdb
@@ -79,6 +79,7 @@ PIECES = sorted(
 )
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(
     st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join), st.sampled_from(["", "select * from c.t "])
 )

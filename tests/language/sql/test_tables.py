@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlglot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.database import open_cursor
@@ -296,6 +296,7 @@ PIECES = sorted(
 )
 
 
+@settings(deadline=None)  # of the clock: a machine may be busy
 @given(
     st.lists(
         st.sampled_from(PIECES),
