@@ -20,6 +20,7 @@ Packages, lowest layer first:
     adapters     sources of rows: REST APIs described by YAML specs, adapter classes of Python packages
     lake         the warehouse: DuckLake storage, catalog, load ledger, locking, maintenance
     queue        the job queue in SQLite: loads, schedules, script runs
+    activity     what the clients of servers and agents have run
     writes       planned and sent writes, and what became of each row
     status       messages between the daemon and its clients
     convert      rows as JSON text to typed Parquet files: schema inference, casts
@@ -30,7 +31,7 @@ Packages, lowest layer first:
     render       output: result formats, charts, pager, messages, progress
     daemon       the background process: runs jobs, publishes loads, runs scheduled scripts
     homes        a home folder as a whole: checked, repaired, backed up and restored
-    servers      servers: HTTP with metrics and health; users and tokens
+    servers      servers: HTTP with SQL, metrics and health; agents over MCP; users and tokens
     shell        the interactive prompt and the script runner
     authoring    tools for authors of specs: test cases, mock API, sample, JSON schema, documentation
     importers    foreign descriptions of APIs as specs: Airbyte, OpenAPI, dlt, Postman, HAR, curl

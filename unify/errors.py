@@ -8,7 +8,8 @@
     ├── CommandSyntaxError     syntax error in a command, with its position
     ├── UnknownName            no such connection, table or column
     ├── QueryError             DuckDB refused the statement
-    │   └── NoSuchVersion      no version of a table for the given time
+    │   ├── NoSuchVersion      no version of a table for the given time
+    │   └── NotPermitted       the user of a server may not run it
     ├── FileError              a file that a statement names cannot be read or written
     ├── LoadFailed             a load that a statement waited for failed
     ├── OutOfMemory            reading from a source took too much memory
@@ -130,6 +131,10 @@ class UnknownName(UnifyError):
 
 class QueryError(UnifyError):
     """DuckDB rejected the statement; ``message`` is DuckDB's, with its pointer line."""
+
+
+class NotPermitted(QueryError):
+    """The user of a server may not run the statement."""
 
 
 class NoSuchVersion(QueryError):

@@ -11,6 +11,7 @@ import pytest
 from msgspec import Struct
 
 from tests.support.escapes import COMMANDS, ESCAPES
+from tests.support.monitored_home import load_record, record_loads
 from tests.support.stores import create_home
 from unify.cli.bootstrap import stage_pages
 from unify.config.settings import Settings
@@ -141,7 +142,9 @@ def test_later_commits_are_seen(places: Places, restricted: Interpreter) -> None
 
 
 def test_rows_in_the_catalog_are_read_too(places: Places) -> None:
+    record_loads(places.settings, load_record("shop.orders", requests=1, seconds=1.5, rows_total=7))
     with Lake(places.settings, restricted=True) as lake, Lake(places.settings) as original:
+        assert lake.read("select seconds from lake._unify.loads") == [(1.5,)]
         for sql in ("from lake._unify.loads", "select * from lake._unify.table_layouts"):
             assert lake.read(sql) == original.read(sql)
 

@@ -97,6 +97,8 @@ COMMANDS: list[tuple[str, Command]] = [
     ("reload table github.pulls", commands.ReloadTable(PULLS)),
     ("clear table github.pulls", commands.ClearTable(PULLS)),
     ("show writes", commands.ShowWrites()),
+    ("show clients", commands.ShowClients()),
+    ("system cancel client 4", commands.CancelClient(4)),
     ("approve write 7", commands.ApproveWrite(7)),
     ("retry write 7", commands.RetryWrite(7)),
     ("RETRY WRITE 7 Unknown", commands.RetryWrite(7, "unknown")),
@@ -355,8 +357,8 @@ MISTAKES = [
     (
         "show tabels",
         "tabels",
-        "expected columns, connections, files, jobs, schedules, schemas, settings, syncs, tables, variables "
-        "or writes",
+        "expected clients, columns, connections, files, jobs, schedules, schemas, settings, syncs, "
+        "tables, variables or writes",
         "tables",
     ),
     ("show conections", "conections", "unexpected", "connections"),
@@ -411,9 +413,9 @@ MISTAKES = [
     ("system", "", "expected cancel, restart, retry, start, status or stop", None),
     ("system stauts", "stauts", "unexpected", "status"),
     ("system stop", "", "expected daemon", None),
-    ("system cancel", "", "expected a job's number", None),
-    ("system cancel all", "all", "expected a job's number", None),
-    ("system cancel 12a", "12a", "expected a job's number", None),
+    ("system cancel", "", "expected client or a job's number", None),
+    ("system cancel all", "all", "expected client or a job's number", None),
+    ("system cancel 12a", "12a", "expected client or a job's number", None),
     ("system cancel " + "9" * 30, "9" * 30, "there is no job", None),
     ("connect github work", "work", "expected as, with or the end of the command", None),
     ("connect github with token", "", "expected =", None),
@@ -521,7 +523,7 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse("show\n  tabels")
     assert render_error(caught.value) == (
-        'unexpected "tabels", expected columns, connections, files, jobs, schedules, schemas, '
+        'unexpected "tabels", expected clients, columns, connections, files, jobs, schedules, schemas, '
         "settings, syncs, tables, variables or writes"
         "; did you mean tables?\n"
         "LINE 2:   tabels\n"
@@ -556,6 +558,7 @@ def test_a_long_line_is_shortened_around_the_position() -> None:
 
 def test_the_expected_words_are_known_at_every_position() -> None:
     assert expected_next("show ") == (
+        "clients",
         "columns",
         "connections",
         "files",

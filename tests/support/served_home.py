@@ -63,6 +63,19 @@ class ServedHome:
             sent["Authorization"] = f"Bearer {token}"
         return self.session.get(f"{self.address}{path}", headers=sent, timeout=scaled_limit_s(30.0))
 
+    def query(self, sql: object, token: str, **headers: str) -> requests.Response:
+        """POST a statement as text, or as JSON if it is no text."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent["Authorization"] = f"Bearer {token}"
+        body = {"data": sql.encode()} if isinstance(sql, str) else {"json": sql}
+        return self.session.post(
+            f"{self.address}/query",
+            headers=sent,
+            timeout=scaled_limit_s(60.0),
+            stream=True,
+            **body,
+        )
+
     def metrics(self, token: str = "") -> Mapping[str, Mapping[Labels, float]]:
         """Return the values of all samples by name and labels."""
         response = self.get("/metrics", token)

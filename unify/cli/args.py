@@ -18,6 +18,7 @@ from unify.durations import parse_duration
 from unify.errors import UsageError
 from unify.render.formats.options import FORMATS
 from unify.shell.invocation import ALL_OPERATIONS, Invocation, Step
+from unify.sizes import parse_size
 from unify.text import did_you_mean
 
 WRITE_OPERATIONS = ("insert", "update", "delete", "upsert")  # those of ``adapters.spec``, imported later
@@ -219,11 +220,7 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         action="store_true",
         help="for restore: use connections.yaml and notify.yaml of the archive",
     )
-    add("--http", metavar="[HOST:]PORT", help="for serve: address of the HTTP server")
-    add("--cert", metavar="FILE", help="for serve: certificate chain for TLS, PEM")
-    add("--key", metavar="FILE", help="for serve: private key for TLS, PEM")
-    add("--open-metrics", action="store_true", help="for serve: answer /metrics without a token")
-    add("--role", choices=ROLES, help="for user add: what the user may do; default: reader")
+    _add_server_options(add)
     add("--home", metavar="DIR", help="folder of tables, queue and daemon")
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
     add_repeatable(
@@ -284,6 +281,25 @@ def _add_import_options(
     add("--report", choices=("text", "json"), help="for spec import: form of the report")
 
 
+def _add_server_options(add: Callable[..., object]) -> None:
+    """Add the options of serve, user add and mcp."""
+    add("--http", metavar="[HOST:]PORT", help="for serve: address of the HTTP server")
+    add("--cert", metavar="FILE", help="for serve: certificate chain for TLS, PEM")
+    add("--key", metavar="FILE", help="for serve: private key for TLS, PEM")
+    add("--open-metrics", action="store_true", help="for serve: answer /metrics without a token")
+    add("--schemas", type=_parse_names, metavar="S,...", help="for user add and mcp: the schemas to be read")
+    add("--bytes", type=_parse_bytes, metavar="SIZE", help="for serve and mcp: maximum size of a result")
+    add("--seconds", type=_parse_wait, metavar="N", help="for serve and mcp: time limit of a statement")
+    add("--calls", type=_parse_row_count, metavar="N", help="for mcp: API requests that agents may cause")
+    add(
+        "--allow-writes",
+        choices=("propose",),
+        metavar="propose",
+        help="for mcp: agents may plan writes; a person approves them",
+    )
+    add("--role", choices=ROLES, help="for user add: what the user may do; default: reader")
+
+
 def _statements_step(text: str) -> Step:
     """Decode statements as UTF-8, whatever the locale."""
     try:
@@ -305,6 +321,20 @@ def _parse_page_count(text: str) -> int:
 def _parse_wait(text: str) -> float:
     try:
         return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _parse_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names, such as github,stripe")
+    return names
+
+
+def _parse_bytes(text: str) -> int:
+    try:
+        return parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -178,7 +178,7 @@ def _dispatch_task(
         case "serve" | "user add" | "user list" | "user remove":
             from unify.cli.serve_commands import run_server_task
 
-            return run_server_task(invocation, build_settings(invocation, environment))
+            return run_server_task(invocation, build_settings(invocation, environment), environment)
         case "lake check" | "backup" | "restore":
             from unify.cli.home_commands import run_home_task
 

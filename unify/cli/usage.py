@@ -17,7 +17,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec test FILE ...          run the recorded cases of adapter specs
        unify spec import FILE ...        adapter spec from a manifest, an API description, curl or HAR
        unify daemon run|start|stop|status
-       unify serve --http [HOST:]PORT    Prometheus metrics and health over HTTP
+       unify serve --http [HOST:]PORT    SQL, Prometheus metrics and health over HTTP
        unify user add|list|remove        users of the servers, and their tokens
        unify lake check [--deep] [--repair]   verify the home folder: catalog, data files, ledger, queue
        unify backup FILE                 write a verified backup of the home folder
@@ -137,27 +137,32 @@ COMMAND_HELP = {
     "daemon stop": CommandHelp("stop it", _DAEMON_USAGE, _DAEMON),
     "daemon status": CommandHelp("print its status", _DAEMON_USAGE, _DAEMON),
     "serve": CommandHelp(
-        "serve metrics and health over HTTP",
-        "unify serve --http [HOST:]PORT [--cert FILE --key FILE] [--open-metrics] [OPTIONS]",
-        "Runs in the foreground until SIGINT or SIGTERM, and writes events to stderr. Loads nothing, and\n"
-        "starts no daemon. Needs pip install 'unify-sql[serve]'.\n"
+        "serve SQL, metrics and health over HTTP",
+        "unify serve --http [HOST:]PORT [--cert FILE --key FILE] [--bytes SIZE] [--seconds N]\n"
+        "             [--open-metrics] [OPTIONS]",
+        "Runs in the foreground until SIGINT or SIGTERM, and writes events to stderr. Loads what statements\n"
+        "of users with the role loader need. Needs pip install 'unify-sql[serve]'.\n"
+        "  POST /query     one SELECT, or a command such as show tables, by a user (unify user add NAME);\n"
+        "                  rows as JSON, JSON lines, CSV or Arrow, by Accept\n"
         "  GET /metrics    metrics of daemon, queue, loads, tables and lake, for Prometheus\n"
         "  GET /health     200 if the daemon runs and the lake can be read, else 503 with the reasons\n"
         "  --http          by default 127.0.0.1, which only this machine can reach; port 0 is a free one.\n"
         "                  Another host needs --cert, --key and a user (unify user add NAME)\n"
         "  --cert, --key   PEM files of the certificate chain and the private key, for TLS\n"
         "  --open-metrics  /metrics needs no token, although there are users; on loopback addresses only\n"
+        "  --bytes, --seconds  maximum size of a result (10 GB), and time limit of a statement (1 hour)\n"
         "Exit status: 0 stopped by a signal; 2 usage error, such as a port that is in use.",
     ),
     "user": CommandHelp("manage the users of the servers", _USER_USAGE, _USER),
     "user add": CommandHelp(
         "add a user and print the token",
-        "unify user add NAME [--role reader|loader|writer] [OPTIONS]",
+        "unify user add NAME [--role reader|loader|writer] [--schemas S,...] [OPTIONS]",
         "Adds a user of unify serve and prints the token once; only a salted hash of it is stored. Programs\n"
         "send it as Authorization: Bearer TOKEN. The default role is reader.\n"
         "  reader    reads stored rows and metrics\n"
         "  loader    also causes loads\n"
-        "  writer    also writes to systems",
+        "  writer    also writes to systems\n"
+        "  --schemas the schemas that the user can read; by default all",
         (1, "NAME"),
     ),
     "user list": CommandHelp("print the users", _USER_USAGE, _USER),

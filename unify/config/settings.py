@@ -79,6 +79,11 @@ class Settings(Struct, frozen=True):
         return self.home / "writes.db"
 
     @property
+    def activity(self) -> Path:
+        """What clients and agents have run."""
+        return self.home / "activity.db"
+
+    @property
     def staging(self) -> Path:
         return self.home / "staging"
 

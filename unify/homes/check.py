@@ -37,7 +37,7 @@ VARIABLES_FOLDER = "variables"
 OWN_FOLDERS = ("cache", "lake", "logs", "run", "staging", "tokens", VARIABLES_FOLDER)
 OWN_FILES = (
     *("connections.yaml", "daemon.", "history", "notify.yaml", "preferences", "queue.", "requests.jsonl"),
-    *("schedules.json", "trusted", "users.", "writes."),
+    *("schedules.json", "trusted", "users.", "writes.", "activity."),
 )
 
 

@@ -316,6 +316,10 @@ def _run_system_command(session: Session, command: commands.SystemCommand) -> Re
             return session.system_commands.restart()
         case commands.CancelJob(job):
             return session.system_commands.cancel(job)
+        case commands.ShowClients():
+            return session.listing_commands.clients()
+        case commands.CancelClient(client):
+            return session.system_commands.cancel_client(client)
         case commands.RetryJob(job):
             return session.system_commands.retry(job)
         case commands.RetryAllJobs():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from unify.engine.tokens import tokenize
-from unify.errors import QueryError
+from unify.errors import NotPermitted, QueryError
 from unify.interpreter.system_columns import SCHEMA, SYSTEM_TABLES
 from unify.lake import catalog
 from unify.lake.definitions import definitions
@@ -36,7 +36,7 @@ _READING = (
     commands.ShowConnections | commands.ShowSchemas | commands.ShowTables | commands.ShowJobs | _OF_A_TABLE
 )
 _ONLY_SELECT = (
-    "only SELECT, EXPLAIN SELECT, show tables, show columns, describe, count and changes can be run here"
+    "Only SELECT, EXPLAIN SELECT, show tables, show columns, describe, count and changes can be run here"
 )
 
 
@@ -59,7 +59,7 @@ class Restriction(Struct, frozen=True):
         """Raise QueryError if the schema cannot be read."""
         if self.schemas is not None and (schema or "main").lower() not in self.schemas:
             readable = ", ".join(sorted(self.schemas))
-            raise QueryError(f"{schema or 'main'}: no permission to read this schema; readable: {readable}")
+            raise NotPermitted(f"{schema or 'main'}: no permission to read this schema; readable: {readable}")
 
 
 class StatementCheck:
@@ -91,7 +91,7 @@ class StatementCheck:
 
     def _require_load(self, table: TableName) -> None:
         if not self._restriction.may_load:
-            raise QueryError(f"{table}: no permission to load tables; this needs the role loader")
+            raise NotPermitted(f"{table}: no permission to load tables; this needs the role loader")
         self._restriction.check_schema(table.schema)
 
     def _check_sql(self, sql: str, parameters: Collection[str]) -> None:
@@ -130,7 +130,7 @@ class StatementCheck:
         if name not in SYSTEM_TABLES:
             raise QueryError(f"table {SCHEMA}.{table.table} does not exist (show tables from {SCHEMA})")
         if name in PRIVATE_SYSTEM_TABLES:
-            raise QueryError(f"{SCHEMA}.{name} can be read in a shell only")
+            raise NotPermitted(f"{SCHEMA}.{name} can be read in a shell only")
 
     def _schemas(self) -> Sequence[str]:
         return [name.lower() for name in catalog.schemas(self._lake)] + ["main"]

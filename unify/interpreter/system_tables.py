@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from unify.activity.store import ActivityStore
 from unify.adapters.http.request_log import RequestLog
 from unify.config.preferences import read_keys
 from unify.config.settings import Settings
@@ -180,6 +181,31 @@ def _sync_run_rows(state: State) -> Iterable[Row]:
         )
 
 
+def client_rows(state: State) -> Iterable[Row]:
+    """Yield the statements that clients run now."""
+    with ActivityStore(state.connections.settings.activity) as activity:
+        for one in activity.running():
+            yield one.id, one.user, one.application, one.address, one.protocol, one.sql, one.started_at
+
+
+def _statement_rows(state: State) -> Iterable[Row]:
+    with ActivityStore(state.connections.settings.activity) as activity:
+        for one in activity.recent():
+            yield (
+                *(one.id, one.user, one.application, one.address, one.protocol, one.sql, one.state),
+                *(one.rows, one.loads, one.seconds, one.started_at, one.finished_at, one.error or None),
+            )
+
+
+def _agent_call_rows(state: State) -> Iterable[Row]:
+    with ActivityStore(state.connections.settings.activity) as activity:
+        for one in activity.recent_calls():
+            yield (
+                *(one.at, one.agent, one.tool, one.statement, one.decision, one.rows, one.calls),
+                *(one.seconds, one.error or None),
+            )
+
+
 _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "connections": _connection_rows,
     "tables": _table_rows,
@@ -192,6 +218,9 @@ _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "write_rows": _written_row_rows,
     "syncs": _sync_rows,
     "sync_runs": _sync_run_rows,
+    "clients": client_rows,
+    "statements": _statement_rows,
+    "agent_calls": _agent_call_rows,
 }
 
 

@@ -175,6 +175,12 @@ class CancelJob(Struct, frozen=True):
     job: int
 
 
+class CancelClient(Struct, frozen=True):
+    """``system cancel client 4``: end the statement that a client of a server runs."""
+
+    client: int
+
+
 class RetryJob(Struct, frozen=True):
     """``system retry 12``"""
 
@@ -247,6 +253,10 @@ class DropSync(Struct, frozen=True):
     """``drop sync NAME``"""
 
     name: str
+
+
+class ShowClients(Struct, frozen=True):
+    """``show clients``"""
 
 
 class ApproveWrite(Struct, frozen=True):
@@ -507,6 +517,8 @@ SystemCommand = (
     | StopDaemon
     | RestartDaemon
     | CancelJob
+    | ShowClients
+    | CancelClient
     | RetryJob
     | RetryAllJobs
     | PauseLoads

@@ -150,6 +150,9 @@ class CommandBuilder(Transformer[Token, Command]):
     def show_writes(self) -> Command:
         return commands.ShowWrites()
 
+    def show_clients(self) -> Command:
+        return commands.ShowClients()
+
     def describe(self, table: TableName | None) -> Command:
         return commands.DescribeTable(table)
 
@@ -204,6 +207,9 @@ class CommandBuilder(Transformer[Token, Command]):
 
     def cancel_job(self, job: Token) -> Command:
         return commands.CancelJob(_parse_job(job))
+
+    def cancel_client(self, client: Token) -> Command:
+        return commands.CancelClient(_parse_job(client))
 
     def retry_job(self, job: Token) -> Command:
         return commands.RetryJob(_parse_job(job))

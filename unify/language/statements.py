@@ -186,7 +186,7 @@ _SQL_KEYWORDS = keyword_set(
 _SHOW_LISTINGS = frozenset(
     {
         *("connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings"),
-        *("schedules", "writes", "syncs"),
+        *("schedules", "writes", "syncs", "clients"),
     }
 )
 _SQL_SHOW_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # listings of DuckDB's SHOW

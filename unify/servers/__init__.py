@@ -6,6 +6,7 @@
     users       UserStore: users with roles, and their tokens as salted hashes
     tokens      tokens: made, hashed, verified in constant time
     event_log   events on stderr, with the words of the daemon's log
+    statements  statements of clients: run in threads, bounded, cancelled (a package)
     http        the HTTP server, its access rules, limits and routes (a package)
     monitoring  the state of a home for monitoring, and its metrics (a package)
 

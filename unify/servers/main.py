@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
@@ -15,6 +15,7 @@ from unify.config.settings import Settings
 from unify.errors import StoreError, UsageError
 from unify.servers.addresses import ServerAddress, bind_socket, bound_address, parse_address
 from unify.servers.event_log import EventLog
+from unify.servers.statements.limits import StatementLimits
 from unify.servers.users import UserStore
 from unify.version import VERSION
 
@@ -27,12 +28,16 @@ class ServeOptions(Struct, frozen=True):
     ``http``          ``[HOST:]PORT`` of the HTTP server.
     ``cert``, ``key`` PEM files for TLS.
     ``open_metrics``  /metrics needs no token, although there are users.
+    ``limits``        what one statement may use.
+    ``environment``   environment variables, for ``${NAME}`` references.
     """
 
     http: str | None = None
     cert: str | None = None
     key: str | None = None
     open_metrics: bool = False
+    limits: StatementLimits = StatementLimits()
+    environment: Mapping[str, str] = {}
 
 
 def run_servers(
@@ -76,6 +81,7 @@ def _start_http(
         from unify.servers.http.app import AppServices, build_app
         from unify.servers.http.server import HttpServer
         from unify.servers.monitoring.service import MonitoringService
+        from unify.servers.statements.service import StatementService
     except ModuleNotFoundError as error:
         raise _missing_package(error) from error
     from unify.servers.tls import load_certificate
@@ -87,7 +93,10 @@ def _start_http(
     monitoring = MonitoringService(settings)
     servers.callback(monitoring.close)
     policy = AccessPolicy(is_local=address.is_loopback, open_metrics=options.open_metrics)
-    server = HttpServer(build_app(AppServices(users, monitoring, log), policy), listener, tls, log, ended)
+    statements = StatementService(settings, options.environment, log)
+    servers.callback(statements.close)
+    services = AppServices(users, monitoring, statements, options.limits, log)
+    server = HttpServer(build_app(services, policy), listener, tls, log, ended)
     server.start()
     servers.callback(server.stop)
     scheme = "http" if tls is None else "https"

@@ -20,6 +20,7 @@ from unify.config.settings import Settings
 from unify.errors import StoreError, UnknownName, UsageError
 from unify.fs.durable import atomic_write, read_regular_file
 from unify.fs.locks import FileLock
+from unify.interpreter.restriction import Restriction
 from unify.servers.tokens import UNKNOWN_NAME_HASH, TokenHash, create_token, split_token
 from unify.text import did_you_mean
 
@@ -38,12 +39,20 @@ class Role(StrEnum):
 
 
 class User(Struct, frozen=True):
-    """A user. ``token`` is the hash of the token, which is stored nowhere."""
+    """A user. ``token`` is the hash of the token, which is stored nowhere.
+
+    ``schemas``  those that can be read, in lower case; none: all.
+    """
 
     name: str
     role: Role
     created_at: datetime
     token: TokenHash
+    schemas: tuple[str, ...] = ()
+
+    def restriction(self) -> Restriction:
+        """What the statements of the user may do."""
+        return Restriction(self.role is not Role.READER, frozenset(self.schemas) if self.schemas else None)
 
 
 class _UsersFile(Struct, frozen=True):
@@ -72,7 +81,9 @@ class UserStore:
         with self._lock:
             return sorted(self._current_users().values(), key=lambda user: user.name)
 
-    def add_user(self, name: str, role: Role, now: datetime | None = None) -> str:
+    def add_user(
+        self, name: str, role: Role, now: datetime | None = None, schemas: Sequence[str] = ()
+    ) -> str:
         """Add a user, and return the token, which cannot be read again. Raises UsageError."""
         if not _NAME.fullmatch(name):
             raise UsageError(
@@ -84,7 +95,9 @@ class UserStore:
             users = dict(self._current_users())
             if name in users:
                 raise UsageError(f"user {name} exists; for a new token, remove the user first")
-            users[name] = User(name, role, now or datetime.now(UTC), hashed)
+            users[name] = User(
+                name, role, now or datetime.now(UTC), hashed, tuple(schema.lower() for schema in schemas)
+            )
             self._write(users)
         return token
 

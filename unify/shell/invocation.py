@@ -51,6 +51,7 @@ class Invocation(Struct, frozen=True):
     ``http``     the address of ``serve``; ``cert`` and ``key`` are files; ``role`` is that of ``user add``.
     ``name``, ``auth``, ``tables``, ``from_format``, ``report`` and ``live`` are those of ``spec import``.
     ``pages``    the number of pages that ``spec try`` fetches.
+    ``schemas``  that a user or an agent can read; ``bytes``, ``seconds`` and ``calls`` limit it.
     ``write``    the operation of ``spec try --write``, or ALL_OPERATIONS; ``rows`` are its rows.
     """
 
@@ -80,6 +81,11 @@ class Invocation(Struct, frozen=True):
     cert: str | None = None
     key: str | None = None
     open_metrics: bool = False
+    schemas: tuple[str, ...] = ()
+    bytes: int | None = None
+    seconds: float | None = None
+    calls: int | None = None
+    allow_writes: str | None = None
     role: str | None = None
     home: str | None = None
     connections: str | None = None

@@ -145,10 +145,9 @@ class TestOtherHosts:
         UserStore(settings).add_user("a", Role.READER)
         with pytest.raises(UsageError, match=r"this needs --cert FILE and --key FILE\. Without"):
             run_servers(settings, ServeOptions(http="0.0.0.0:0"), EventLog(None))
+        files = certificate["cert"], certificate["key"]
         with pytest.raises(UsageError, match="--open-metrics is for loopback addresses only"):
-            run_servers(
-                settings, ServeOptions(http="0.0.0.0:0", **certificate, open_metrics=True), EventLog(None)
-            )
+            run_servers(settings, ServeOptions("0.0.0.0:0", *files, open_metrics=True), EventLog(None))
 
     def test_needs_a_token_for_all_but_the_status(
         self, settings: Settings, certificate: dict[str, str], token: str

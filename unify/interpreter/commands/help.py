@@ -38,11 +38,12 @@ TOPICS = (
             "show schedules",
             "show writes",
             "show syncs",
+            "show clients",
         ),
         "Lists objects. show tables includes tables that are not loaded yet, with rows, age and state; show "
         "files lists the files of a folder or object store (from CONNECTION), or those that tables were "
         "imported from, show schedules the scheduled refreshes and "
-        "scripts, with next and last times.",
+        "scripts, with next and last times; show clients the statements that clients of unify serve run now.",
     ),
     HelpTopic(
         "describe",
@@ -178,11 +179,13 @@ TOPICS = (
             "system stop daemon",
             "system restart daemon",
             "system cancel JOB",
+            "system cancel client CLIENT",
             "system retry JOB",
             "system retry all",
         ),
         "Shows and controls background work. JOB is a number listed by show jobs; all are the tables whose "
-        "last load failed.",
+        "last load failed. CLIENT is a number listed by show clients: its statement ends, and its loads go "
+        "on.",
     ),
     HelpTopic(
         "pause",

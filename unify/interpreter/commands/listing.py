@@ -17,7 +17,7 @@ from unify.interpreter.freshness import MaxAge
 from unify.interpreter.results import Rows, display_name, listing_rows
 from unify.interpreter.state import State
 from unify.interpreter.system_columns import BIGINT, SCHEMA, SYSTEM_TABLES, TIMESTAMPTZ, VARCHAR
-from unify.interpreter.system_tables import ScheduledItem, scheduled_items, setting_rows
+from unify.interpreter.system_tables import ScheduledItem, client_rows, scheduled_items, setting_rows
 from unify.lake import catalog, ledger
 from unify.lake.definitions import attached_table, find_view, temporary_table, visible_columns
 from unify.lake.protocols import Definition
@@ -137,6 +137,13 @@ class ListingCommands:
             ("error", VARCHAR),
         ]
         return listing_rows(columns, rows)
+
+    def clients(self) -> Rows:
+        """List the statements that clients of servers run now."""
+        rows = list(client_rows(self.state))
+        return listing_rows(
+            SYSTEM_TABLES["clients"].columns, rows, "" if rows else "no client runs a statement"
+        )
 
     def schedules(self) -> Rows:
         """List scheduled tables and scripts, without tables that are never refreshed."""

@@ -93,6 +93,16 @@ class SystemCommands:
             return Message(f"job {id} ({job.table}) is being cancelled")
         return Message(f"job {id} ({job.table}) had ended already: {job.state.value}")
 
+    def cancel_client(self, id: int) -> Message:
+        """Ask the server to end the statement of a client; its loads go on."""
+        from unify.activity.store import ActivityStore
+
+        with ActivityStore(self.settings.activity) as activity:
+            found = activity.ask_cancel(id)
+        if found is None:
+            raise UnknownName(f"client {id} does not exist, or its statement has ended (show clients)")
+        return Message(f"the statement of client {id} ({found.user}) is being cancelled")
+
     def retry(self, id: int) -> Message:
         job = self.queue.find(id)
         if job is None:

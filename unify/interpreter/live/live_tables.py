@@ -21,7 +21,7 @@ from msgspec import structs
 from unify.config.settings import create_private_folder
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import Interrupted, QueryError
+from unify.errors import Interrupted, NotPermitted, QueryError
 from unify.interpreter import adapter_access
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.live.requests import LiveRead, LiveRelation, LiveRequest
@@ -75,7 +75,7 @@ class LiveTables:
         if (cached := self.find_cached(name, table, live_read)) is not None:
             return cached
         if not self.may_fetch:
-            raise QueryError(f"{name} is read from its API by each statement, which needs the role loader")
+            raise NotPermitted(f"{name} is read from its API by each statement, which needs the role loader")
         fetched = self._fetch_from_api(name, table, live_read)
         cache_s = table.live.cache_s if table.live and fetched.rows else 0.0
         if cache_s and not self.lake.in_transaction:  # a rollback would drop the table

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import DaemonUnreachable, LoadFailed, QueryError, StoreError
+from unify.errors import DaemonUnreachable, LoadFailed, NotPermitted, QueryError, StoreError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import DEFAULT_MAX_AGE, FreshnessDecision, MaxAge, decide_freshness
 from unify.interpreter.query.load_client import (
@@ -316,7 +316,7 @@ class QueryRunner:
         ]
         if needed and self.restriction is not None and not self.restriction.may_load:
             name = needed[0].name
-            raise QueryError(f"{name} is not loaded, and loading it needs the role loader: load table {name}")
+            raise NotPermitted(f"{name} is not loaded, and loading needs the role loader: load table {name}")
         if needed and self.wait:
             refuse_load(self.lake, f"load {needed[0].name}")
         jobs = [self.load_client.enqueue(table.load_request()) for table in needed]

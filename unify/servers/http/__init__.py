@@ -8,8 +8,10 @@
     responses     errors as JSON
     metrics       GET /metrics
     health        GET /health
+    query         POST /query, GET and DELETE /statements/ID
+    openapi       GET /openapi.json
 
 Start with app.build_app. A route is a module that gives `route(…)`; it knows neither sockets nor tokens.
 Everything here needs the packages of the extra `serve`.
-May import: servers.monitoring, servers.users, servers.event_log and what they may import.
+May import: servers.statements, servers.monitoring, servers.users, servers.event_log and what they may import.
 """

@@ -33,6 +33,7 @@ class Access(Enum):
     ANYBODY = "no token; the route itself tells strangers less"
     READERS = "a token if there are users"
     METRICS = "as READERS, unless the metrics are open"
+    USERS = "always a token: other users of the machine can connect, too"
 
 
 class AccessPolicy(Struct, frozen=True):
@@ -45,7 +46,8 @@ class AccessPolicy(Struct, frozen=True):
 class AccessControl:
     """Middleware: sets ``scope["user"]``, and refuses requests that the policy does not allow.
 
-    ``rules``  the access of each path; a path without one is treated as READERS, so that it tells nothing.
+    ``rules``  the access of each path, or of all below one: ``/statements/*``. A path without one is treated
+               as READERS, so that it tells nothing.
     """
 
     def __init__(
@@ -90,13 +92,21 @@ class AccessControl:
         return user, user is not None or bool(self._users.list_users())
 
     def _needs_user(self, request: Request) -> bool:
-        match self._rules.get(request.url.path, Access.READERS):
+        match self._rule(request.url.path):
             case Access.ANYBODY:
                 return False
             case Access.METRICS if self._policy.open_metrics:
                 return False
+            case Access.USERS:
+                return True
             case Access.METRICS | Access.READERS:
                 return bool(request.scope["is_stranger"])
+
+    def _rule(self, path: str) -> Access:
+        """Return the access of a path, or that of the longest rule ``/…/*`` that matches it."""
+        if (rule := self._rules.get(path)) is not None:
+            return rule
+        return self._rules.get(f"{path.rpartition('/')[0]}/*", Access.READERS)
 
     def _log_refusal(self, request: Request, reason: str) -> None:
         client = request.client.host if request.client is not None else ""

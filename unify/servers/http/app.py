@@ -11,11 +11,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from unify.servers.event_log import EventLog
-from unify.servers.http import health, metrics
+from unify.servers.http import health, metrics, openapi, query
 from unify.servers.http.access import Access, AccessControl, AccessPolicy
 from unify.servers.http.limits import RequestLimits
 from unify.servers.http.responses import render_http_exception, render_internal_error
 from unify.servers.monitoring.service import MonitoringService
+from unify.servers.statements.limits import StatementLimits
+from unify.servers.statements.service import StatementService
 from unify.servers.users import UserStore
 
 
@@ -24,6 +26,8 @@ class AppServices(Struct, frozen=True):
 
     users: UserStore
     monitoring: MonitoringService
+    statements: StatementService
+    limits: StatementLimits
     log: EventLog
 
 
@@ -34,7 +38,7 @@ def build_app(services: AppServices, policy: AccessPolicy) -> ASGIApp:
         routes=[route for route, _ in routes],
         exception_handlers={HTTPException: render_http_exception, Exception: render_internal_error},
     )
-    rules = {route.path: access for route, access in routes}
+    rules = {route.path.replace("{id}", "*"): access for route, access in routes}
     return RequestLimits(AccessControl(app, rules, policy, services.users, services.log))
 
 
@@ -42,4 +46,6 @@ def _routes(services: AppServices) -> Sequence[tuple[Route, Access]]:
     return [
         (metrics.route(services.monitoring), Access.METRICS),
         (health.route(services.monitoring), Access.ANYBODY),
+        (openapi.route(), Access.READERS),
+        *((route, Access.USERS) for route in query.routes(services.statements, services.limits)),
     ]

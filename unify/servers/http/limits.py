@@ -1,4 +1,7 @@
-"""Limits of a request: the size of its body, and the time until its response was handed over."""
+"""Limits of a request: the size of its body, and the time until its response was handed over.
+
+Statements have their own limit of time; their routes tell the connection that they make progress.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,18 @@ from unify.servers.http.responses import error_response
 
 MAX_BODY_BYTES = 1_048_576  # far above any statement
 REQUEST_TIMEOUT_S = 30.0
+PROGRESS = "unify.progress"  # of a scope: a number that grows while a response makes progress
+_UNTIMED_PATHS = ("/query", "/statements/", "/mcp")
+
+
+def is_untimed(scope: Scope) -> bool:
+    """Whether a request has its own limit of time."""
+    return str(scope["path"]).startswith(_UNTIMED_PATHS)
+
+
+def note_progress(scope: Scope) -> None:
+    """Tell the connection that a response makes progress: its client reads, or its statement runs."""
+    scope[PROGRESS] = scope.get(PROGRESS, 0) + 1
 
 
 class RequestLimits:
@@ -28,7 +43,7 @@ class RequestLimits:
             await self._refuse_body(scope, exchange)
             return
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(None if is_untimed(scope) else self._timeout_s):
                 await self._app(scope, exchange.receive, exchange.send)
         except _BodyTooLarge:
             await self._refuse_body(scope, exchange)

@@ -8,6 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from unify.servers.http.limits import PROGRESS
+
 REQUEST_HEAD_TIMEOUT_S = 10.0  # from the connection, or the end of a response, to the next complete head
 RESPONSE_TIMEOUT_S = 60.0  # after which a client that does not read its response is cut off
 
@@ -16,6 +18,7 @@ class TimedProtocol(H11Protocol):
     """HTTP/1.1 with a time limit for the head of each request, and for each response until it was sent."""
 
     _timer: asyncio.TimerHandle | None = None
+    _progress: object = None  # of the response, when the timer was started
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -39,6 +42,11 @@ class TimedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _abort_response(self) -> None:
+        progress = self.cycle.scope.get(PROGRESS)
+        if progress != self._progress:
+            self._progress = progress
+            self._restart_timer(RESPONSE_TIMEOUT_S, self._abort_response)
+            return
         host = self.client[0] if self.client is not None else "a client"
         self.logger.warning("%s did not read its response in time", host)
         self.transport.abort()
