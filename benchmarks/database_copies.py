@@ -20,7 +20,7 @@ from benchmarks.measure import Figure
 from tests.support.command import clean_environment
 from tests.support.postgres_server import PASSWORD, PostgresServer, run_postgres
 from tests.support.source_home import SourceHome
-from tests.support.stores import create_home
+from tests.support.stores import create_home, settings_for_home
 
 ROUNDS = 3
 COPY_RATIO = 1.67  # of the time of DuckDB's copy: 0.6 times its speed
@@ -83,9 +83,10 @@ def measure(folder: Path, share: float = 1.0) -> Iterator[Figure]:
 
 
 def open_home(folder: Path) -> SourceHome:
-    """Return the home of the benchmark; its connection is configured."""
-    settings = create_home(folder)
-    return SourceHome(settings)
+    """Return the home of the benchmark, which is created if it is new."""
+    if (folder / "connections.yaml").exists():
+        return SourceHome(settings_for_home(folder))
+    return SourceHome(create_home(folder))
 
 
 def _run(arguments: Sequence[str], folder: Path, server: PostgresServer) -> tuple[float, float]:

@@ -29,3 +29,16 @@ def test_a_bound_parameter_imports_no_pandas_and_other_code_does() -> None:
     )
 
     assert outcome.stdout.splitlines() == ["[(1, 1)] False", "True"]
+
+
+@pytest.mark.process
+def test_a_load_of_a_database_does_without_the_parser_of_statements() -> None:
+    code = "import sys, unify.load.relational_loader, unify.adapters.database.postgres.adapter"
+    outcome = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('sqlglot' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert outcome.stdout == "False\n"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from unify.adapters.table_writes import DatabaseWriter
     from unify.language.sql.aggregates import AggregateUse
-    from unify.language.sql.predicates import Condition
+    from unify.language.sql.refs import Condition
 
 HIDDEN_PREFIX = "__unify_"  # of the aliases of attached databases; they are not shown to users
 

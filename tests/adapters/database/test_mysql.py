@@ -14,8 +14,7 @@ from tests.support.waiting import wait_until
 from unify.adapters.database.attachment import translate_source_errors
 from unify.adapters.relation import RelationalAdapter, RelationRead, SortOrder
 from unify.errors import QueryError, SourceError, Unauthorized, UnifyError, Unreachable
-from unify.language.sql.predicates import Condition, Operator
-from unify.language.sql.refs import Constant
+from unify.language.sql.refs import Condition, Constant, Operator
 
 # Type -> the DuckDB type it is read as; values as MySQL's literals; SQL for the server's text of a value.
 CASES: dict[str, tuple[str, list[str], str]] = {

@@ -23,8 +23,7 @@ from unify.errors import (
     UnifyError,
     Unreachable,
 )
-from unify.language.sql.predicates import Condition, Operator
-from unify.language.sql.refs import Constant
+from unify.language.sql.refs import Condition, Constant, Operator
 
 SETUP = """
 create schema sales;

@@ -14,8 +14,7 @@ from unify.adapters.database.attachment import translate_source_errors
 from unify.adapters.relation import RelationalAdapter, RelationRead, SortOrder
 from unify.config.connection_tables import TableSettings
 from unify.errors import ConfigError, QueryError, SourceError
-from unify.language.sql.predicates import Condition
-from unify.language.sql.refs import Constant
+from unify.language.sql.refs import Condition, Constant
 
 SETUP = """
 create table kinds(id integer primary key, i int, big bigint, r real, dec decimal(10,2), t text,

@@ -16,7 +16,6 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from unify.adapters.base import Check
-from unify.adapters.database.aggregates import plan_groups
 from unify.adapters.database.attachment import hidden_alias, translate_source_errors
 from unify.adapters.database.bulk import read_transaction
 from unify.adapters.database.columns import DatabaseTable
@@ -39,6 +38,8 @@ from unify.model import TableDef
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from unify.adapters.database.aggregates import GroupRead
 
 
 class DatabaseCatalog(Protocol):
@@ -118,8 +119,7 @@ class DatabaseAdapter(RelationalAdapter):
             )
         builder = ConditionBuilder(duck, known.fields_by_name(), self.dialect)
         sent = builder.build(read.conditions)
-        groups = plan_groups(known, read, sent) if self.groups_rows else None
-        if groups is not None:
+        if (groups := self._plan_groups(known, read, sent)) is not None:
             return Relation(
                 groups.duckdb_sql(self.call_sql(groups.source_sql)), columns, (groups.source_sql,)
             )
@@ -205,6 +205,15 @@ class DatabaseAdapter(RelationalAdapter):
             return parse_duration(self.option(name))
         except ValueError as error:
             raise ConfigError(f"{self.connection}.options.{name}: {error}") from error
+
+    def _plan_groups(
+        self, table: DatabaseTable, read: RelationRead, sent: SentConditions
+    ) -> GroupRead | None:
+        if read.aggregates is None or not self.groups_rows:
+            return None
+        from unify.adapters.database.aggregates import plan_groups  # loads have no use for sqlglot
+
+        return plan_groups(table, read, sent)
 
     def _select(
         self, builder: ConditionBuilder, table: DatabaseTable, read: RelationRead, sent: SentConditions

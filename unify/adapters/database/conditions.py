@@ -21,7 +21,7 @@ from unify.language.sql.refs import Constant
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from unify.language.sql.predicates import Condition
+    from unify.language.sql.refs import Condition
 
 MAX_VALUES = 1000  # of one IN list; more are left to DuckDB
 

@@ -20,8 +20,7 @@ from unify.adapters.relation import LoadPart, SourceLoad, SourceLoadRequest
 from unify.adapters.table_settings import RefreshPlan, plan_refresh
 from unify.engine.connection import quote_literal
 from unify.engine.types import TIMESTAMPTZ_TYPE
-from unify.language.sql.predicates import Condition
-from unify.language.sql.refs import Constant
+from unify.language.sql.refs import Condition, Constant
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

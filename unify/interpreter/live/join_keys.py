@@ -13,8 +13,7 @@ from unify.errors import QueryError
 from unify.interpreter.live.pushdown import condition_sql
 from unify.lake import lake as lake_lake
 from unify.lake.lake import Lake
-from unify.language.sql.predicates import Condition
-from unify.language.sql.refs import Constant
+from unify.language.sql.refs import Condition, Constant
 from unify.language.sql.rewrite import MentionJoin, StatementMentions, TableMention
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from unify.interpreter.live.requests import LiveRead, LiveRequest, parent_column
 from unify.interpreter.results import Watcher
 from unify.lake import lake as lake_lake
 from unify.lake.lake import Lake
-from unify.language.sql.predicates import Condition
-from unify.language.sql.refs import Constant
+from unify.language.sql.refs import Condition, Constant
 from unify.language.sql.rewrite import MentionJoin, StatementMentions, TableMention
 from unify.model import TableName
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from unify.language.sql.predicates import Condition
-from unify.language.sql.refs import Constant
+from unify.language.sql.refs import Condition, Constant
 
 if TYPE_CHECKING:
     from unify.adapters.base import ParentRow, Scalar

@@ -1,7 +1,7 @@
 """SQL analysis: which tables a statement uses, its conditions on them, and how to replace them.
 
     analysis    analyse: what the text of a statement shows, found once and handed on
-    refs        TableRef and Constant: a table and a constant value as a statement names them
+    refs        TableRef, Constant and Condition: what a statement says of a table
     tables      the tables that a statement reads or writes; by sqlglot, else by its keywords
     simple_select  the table of a SELECT with one table, from its tokens, without importing sqlglot
     parse       table names in the syntax tree of sqlglot

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import cast
 
 from sqlglot import exp
 
-from unify.language.sql.refs import Constant, TableRef
+from unify.language.sql.refs import Condition, Constant, Operator, TableRef
 
-Operator = Literal["=", "in", ">", ">=", "<", "<=", "like"]
 Parameters = Mapping[str, Constant | None]
 
 _COMPARISONS: Mapping[type[exp.Expr], Operator] = {
@@ -32,15 +31,6 @@ _TEMPORAL_TYPES = {"DATE": "DATE", "TIMESTAMPNTZ": "TIMESTAMP", "TIMESTAMP": "TI
     "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"
 }
 _SUPPORTED_JOINS = frozenset({"", "INNER", "CROSS", "OUTER"})
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition. ``column`` is in lower case; only ``in`` has several ``values``."""
-
-    column: str
-    operator: Operator
-    values: tuple[Constant, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,15 @@
-"""Table references and constants of a SQL statement."""
+"""Table references, constants and conditions of a SQL statement."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 from msgspec import Struct
 
 from unify.model import TableName
+
+Operator = Literal["=", "in", ">", ">=", "<", "<=", "like"]
 
 
 class TableRef(Struct, frozen=True, eq=False):
@@ -59,3 +64,12 @@ class Constant(Struct, frozen=True):
 
     text: str
     type: str = "VARCHAR"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition. ``column`` is in lower case; only ``in`` has several ``values``."""
+
+    column: str
+    operator: Operator
+    values: tuple[Constant, ...]

@@ -10,8 +10,8 @@ from sqlglot import exp
 from unify.engine.types import quote_identifier
 from unify.language.sql import parse, predicates
 from unify.language.sql.aggregates import AggregateUse, find_aggregate_use
-from unify.language.sql.predicates import Condition, Parameters
-from unify.language.sql.refs import TableRef
+from unify.language.sql.predicates import Parameters
+from unify.language.sql.refs import Condition, TableRef
 from unify.language.sql.tables import unwrap_statement
 from unify.language.sql.used_names import used_names
 from unify.language.tokenizer import SqlToken, TokenKind, statement_tokens, unquote
