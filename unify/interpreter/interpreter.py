@@ -379,9 +379,11 @@ def _export_rows(session: Session, command: commands.ExportRows) -> Result:
     if command.every_s is not None and not command.explain:
         return session.sync_commands.create_from_export(command, session.max_age)
     if session.store_files.has_store(schema):
+        if command.explain:
+            raise QueryError(f"explain export has no plan for files of {schema}; nothing was written")
         return _export_to_store(session, command)
     if session.connections.is_relational(schema):
-        return session.database_writes.export(command, session.max_age)
+        return session.database_writes.export(command, session.max_age, explain=command.explain)
     return session.write_commands.export_rows(command, session.max_age)
 
 

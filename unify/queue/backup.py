@@ -174,8 +174,13 @@ class ScheduleBackup:
 
 
 def encode_schedules(connection: sqlite3.Connection, statements: Mapping[str, str]) -> bytes:
-    """Return the content of BACKUP_FILE for a queue; its rows have names."""
-    return _encode(_read_content(connection, statements))
+    """Return the content of BACKUP_FILE for a copy of the home; the rows of the queue have names.
+
+    A copy runs no sync by itself: the original does, and what both of them send would be doubled.
+    """
+    content = _read_content(connection, statements)
+    content.scripts = [script for script in content.scripts if not script.statement]
+    return _encode(content)
 
 
 def _read_content(connection: sqlite3.Connection, statements: Mapping[str, str]) -> _Content:

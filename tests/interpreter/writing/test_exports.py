@@ -141,8 +141,8 @@ def test_rows_that_are_gone_can_be_cleared(source: Crm) -> None:
             "no column emial, which identifies them; did you mean",
         ),
         (
-            "export (select 'a' as email, 1 as age) to crm.people upsert by email",
-            "crm.people.age cannot be written",
+            "export (select 'a' as email, 1 as height) to crm.people upsert by email",
+            "crm.people.height cannot be written",
         ),
         (
             "export (select unnest(['a', 'a']) as email) to crm.contacts upsert by email",

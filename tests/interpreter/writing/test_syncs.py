@@ -83,7 +83,7 @@ def test_a_cursor_reads_new_rows_only(source: Crm) -> None:
 
     result = source("run sync people")
 
-    assert "1 rows read, 0 unchanged, 1 written" in result.stderr, result
+    assert "1 row read, 0 unchanged, 1 written" in result.stderr, result
     assert source.people == [("a@x", "Ada"), ("b@x", "Bob"), ("c@x", "Cem")]
     assert source("select cursor from unify.syncs").single_value == "3"
 

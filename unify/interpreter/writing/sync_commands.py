@@ -20,6 +20,7 @@ from unify.interpreter.results import Message, Result, Rows, Watcher, listing_ro
 from unify.interpreter.writing.sync_runner import SyncRunner
 from unify.interpreter.writing.write_commands import WriteOptions
 from unify.language.commands import CreateSync, ExportRows
+from unify.model import TableName
 from unify.queue.scripts import ScheduledScript
 from unify.queue.syncs import Sync, SyncDefinition, SyncStatus
 from unify.queue.timing import Timing
@@ -111,11 +112,16 @@ class SyncCommands:
     def list_syncs(self) -> Rows:
         """List the syncs with their last runs."""
         last = {run.name: run for run in self._queue.syncs.runs(self._tenant)}
+        scheduled = {one.name for one in self._queue.scripts.list_scripts() if one.tenant == self._tenant}
         rows: list[tuple[object, ...]] = []
         for sync in self._queue.syncs.list(self._tenant):
             run = last.get(sync.name)
             definition = sync.definition
-            head = (sync.name, str(definition.table), definition.mode, frequency_text(definition))
+            runs_itself = definition.every_s is not None or definition.after is not None
+            when = frequency_text(definition)
+            if runs_itself and sync.name not in scheduled:
+                when += " (not scheduled in this copy of the home: create it again)"
+            head = (sync.name, str(definition.table), definition.mode, when)
             result = run.result if run is not None else None
             rows.append(
                 (
@@ -133,10 +139,10 @@ class SyncCommands:
 
     def _define(self, command: CreateSync) -> SyncDefinition:
         rows = command.rows
-        table = self._connections.canonical_name(rows.table)
+        table = self._table_name(rows.table)
         if command.cursor and rows.mode == "mirror":
             raise QueryError("a mirror reads all rows: with a cursor, those before it would look deleted")
-        after = None if command.after is None else self._connections.canonical_name(command.after)
+        after = None if command.after is None else self._table_name(command.after)
         if after == table:
             raise QueryError(f"a sync into {table} cannot run after its loads: writing refreshes the table")
         return SyncDefinition(
@@ -158,6 +164,10 @@ class SyncCommands:
             origin=self._connections.origin,
             folder=str(self._folder),
         )
+
+    def _table_name(self, name: TableName) -> TableName:
+        is_relational = self._connections.has(name.schema) and self._connections.is_relational(name.schema)
+        return name if is_relational else self._connections.canonical_name(name)
 
     def _script_path(self, script: str) -> str:
         if not script:

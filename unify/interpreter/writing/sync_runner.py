@@ -27,6 +27,7 @@ from unify.queue.scripts import ScheduledScript
 from unify.queue.syncs import Sync, SyncCounts, SyncDefinition, SyncResult, SyncRun, SyncStatus
 from unify.queue.timing import Timing
 from unify.redaction import Redactor
+from unify.text import format_count
 from unify.writes.records import Write
 
 _WRITTEN = (RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED)
@@ -91,7 +92,7 @@ class SyncRunner:
         """``sync people: 3 rows read, 1 unchanged, 2 written (write 7)``."""
         counts = result.counts
         parts = [
-            f"{counts.read:,} rows read",
+            f"{format_count(counts.read, 'row')} read",
             f"{counts.filtered:,} unchanged",
             f"{counts.written:,} written",
         ]
