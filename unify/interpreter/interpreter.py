@@ -29,6 +29,7 @@ from unify.interpreter.results import (
     Stager,
     TextOutput,
     Watcher,
+    plan_rows,
 )
 from unify.interpreter.session import Session
 from unify.interpreter.system_columns import find_system_table
@@ -432,6 +433,8 @@ def _export_to_store(session: Session, command: commands.ExportRows) -> Result:
     exporting = StoreTables(session.store_files, session.source_tables, FileExporter(session.lake))
     bound, _ = session.query.prepare(command.source, session.max_age)
     result = exporting.export(command, bound)
+    if command.explain:
+        return plan_rows(result.text)
     session.database_writes.note_change(command.table, only_new_rows=command.mode == "append")
     return result
 

@@ -166,6 +166,12 @@ def listing_rows(
     return Rows(result_columns(columns), iter([rows] if rows else []), note, show_all=True)
 
 
+def plan_rows(text: str) -> Rows:
+    """Return what ``explain`` shows of a statement that writes."""
+    columns = [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")]
+    return listing_rows(columns, [("write", text)], "nothing was sent")
+
+
 class Message(Struct, frozen=True):
     """The outcome of a statement without rows: "3 rows inserted". Shown to the user, never among rows.
 

@@ -13,7 +13,7 @@ from unify.fs.paths import expand_home
 from unify.interpreter.results import CompletionNames
 from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, unquote
 
-TABLE_KEYWORDS = keyword_set("from join into update table describe summarize view")
+TABLE_KEYWORDS = keyword_set("from join into update table truncate describe summarize view")
 TABLE_END_KEYWORDS = keyword_set(
     "select where group by order having limit offset left right full inner cross on using union all except "
     "intersect distinct as and or not in is null like ilike between case when then else end cast asc desc "
@@ -38,8 +38,10 @@ def find_tables(tokens: Sequence[SqlToken]) -> Sequence[tuple[str, str]]:
     tables: list[tuple[str, str]] = []
     at = 0
     while at < len(tokens):
-        if tokens[at].keyword in TABLE_KEYWORDS or (
-            tokens[at].text == "," and is_in_table_list(tokens[: at + 1])
+        if (
+            tokens[at].keyword in TABLE_KEYWORDS
+            or _is_export_target(tokens, at)
+            or (tokens[at].text == "," and is_in_table_list(tokens[: at + 1]))
         ):
             name, at = _parse_table_name(tokens, at + 1)
             if name:
@@ -50,6 +52,11 @@ def find_tables(tokens: Sequence[SqlToken]) -> Sequence[tuple[str, str]]:
         else:
             at += 1
     return tables + [(alias.lower(), alias) for alias, _ in _find_subqueries(tokens) if alias]
+
+
+def _is_export_target(tokens: Sequence[SqlToken], at: int) -> bool:
+    """Whether a token is TO of ``export … to shop.orders``."""
+    return tokens[at].keyword == "to" and any(token.keyword == "export" for token in tokens[:2])
 
 
 def add_statement_columns(tokens: Sequence[SqlToken], names: CompletionNames) -> CompletionNames:

@@ -14,7 +14,7 @@ from unify.language.tokenizer import keyword_set
 from unify.render.formats.layout import wrap_text
 from unify.render.output import MAX_PROSE_WIDTH
 
-NO_COMMANDS = keyword_set("select variables write mail")  # topics that are not called like a command
+NO_COMMANDS = keyword_set("select variables write mail databases")  # topics that are no command
 SAME = {
     "desc": "describe",
     "quit": "exit",

@@ -202,7 +202,7 @@ def test_what_cannot_be_written_is_said_and_nothing_is(
 def test_more_deletions_than_allowed_are_refused_with_the_count(session: PythonSession) -> None:
     with pytest.raises(UsageError, match="deletes 3 rows; nothing was written"):
         session.execute("delete from shop.orders")
-    with pytest.raises(UsageError, match="deletes 3 of 3 rows"):
+    with pytest.raises(UsageError, match="deletes 3 rows of 3"):
         session.execute("export (select 9 as id, 'x' as name) to shop.orders mirror by id")
     assert rows(session) == THREE
 

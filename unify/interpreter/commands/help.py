@@ -130,7 +130,26 @@ TOPICS = (
         "a row. upsert changes the rows that exist and adds the others; mirror also deletes the rows that it "
         "has written before and that are gone from the SELECT, a tenth of them at most without "
         "--max-deletes, and none if the SELECT is empty. delta sends only the rows that differ from the last "
-        "success under the name (as NAME, else that of the table). every makes a sync of it.",
+        "success under the name (as NAME, else that of the table). every makes a sync of it. A table of a "
+        "database is written in one transaction, and created if it is missing (not by update and insert); "
+        "append, replace, upsert, update and mirror apply to it. See also: help databases.",
+    ),
+    HelpTopic(
+        "databases",
+        (
+            "insert into CONNECTION.TABLE …; update CONNECTION.TABLE …; delete from CONNECTION.TABLE …;",
+            "create [or replace] table CONNECTION.TABLE as select …;",
+            "truncate CONNECTION.TABLE; drop table CONNECTION.TABLE;",
+            "export SCHEMA.TABLE|$NAME|(SELECT …) to CONNECTION.TABLE",
+            "    [append|replace|upsert|merge|update|mirror] [by COLUMN, …]",
+        ),
+        "What may change a database with writable: true in connections.yaml. The rows are checked before "
+        "the first one is sent, and written in one transaction: all of them, or none. append adds them, "
+        "replace puts them in place of all, upsert (or merge) updates rows with the same key and inserts "
+        "the others, update only updates, mirror also deletes the rows that the SELECT does not have. "
+        "Without by, the key is that of the table. update and delete choose among the rows that the "
+        "database has now. Deletions are confirmed, or allowed by --max-deletes; drop and truncate by "
+        "--yes. explain shows what would be sent.",
     ),
     HelpTopic(
         "approve",
@@ -242,11 +261,15 @@ TOPICS = (
     ),
     HelpTopic(
         "export",
-        ("export SCHEMA.TABLE|$NAME|(SELECT …) to 'FILE'|CONNECTION.'FILE' [overwrite|append]",),
+        (
+            "export SCHEMA.TABLE|$NAME|(SELECT …) to 'FILE'|CONNECTION.'FILE' [overwrite|append]",
+            "export SCHEMA.TABLE|$NAME|(SELECT …) to CONNECTION.TABLE [append|replace]",
+        ),
         "Writes rows to a file in the format of its suffix; the formats are those of import. The file "
         "appears when it is complete. If it exists, overwrite replaces it, append adds the rows; else it is "
         "an error. Tables that were never loaded are loaded first. A file of a connection is written to "
-        "its folder or object store, which needs writable: true in connections.yaml.",
+        "its folder or object store, which needs writable: true in connections.yaml. A table of a folder "
+        "or store gets one more file; replace removes the old ones.",
     ),
     HelpTopic(
         "mail",

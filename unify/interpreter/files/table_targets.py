@@ -63,10 +63,15 @@ class StoreTables:
             if mode is None and table.files:
                 raise FileError(f"{command.table} has files already; end with append or replace")
         if not has_magic(table.pattern) and not table.pattern.endswith("/"):
+            if command.explain:
+                return Message(f"{mode or 'write'} rows: {table.name}: {table.pattern}")
             return self._export_file(table, mode, bound)
         if mode == "append" and table.files:
             self._check_columns(table, bound)
         path = _new_path(table)
+        if command.explain:
+            removes = f", and remove {format_count(len(table.files), 'file')}" if mode == "replace" else ""
+            return Message(f"write rows to {table.name}: {path}{removes}")
         with self._stores.open_target(StorePath(command.table.schema, path), None) as target:
             rows = self._exporter.write(bound, target.path, None)
         removed = 0

@@ -50,16 +50,11 @@ def statement_of_insert(statement: WriteStatement, name: TableName) -> RowsState
 
 def statement_of_export(command: commands.ExportRows, *, exists: bool) -> RowsStatement:
     """EXPORT. Raises QueryError for what a database has no use for, or a table that exists without a mode."""
-    options = {
-        "delta": command.delta,
-        "when gone": command.gone is not None,
-        "as NAME": bool(command.name),
-        "every": command.every_s is not None,
-    }
-    if refused := [word for word, is_given in options.items() if is_given]:
+    if command.delta or command.gone is not None:
+        word = "delta" if command.delta else "when gone"
         raise QueryError(
-            f"export to {command.table}: {refused[0]} applies to APIs; a database takes append, replace, "
-            "update, upsert and mirror by KEY (on a schedule: run 'FILE.sql' every …)"
+            f"export to {command.table}: {word} applies to APIs; a database takes append, replace, update, "
+            "upsert and mirror by KEY"
         )
     if command.mode is None and exists:
         raise QueryError(

@@ -18,7 +18,7 @@ from unify.adapters.table_writes import (
 from unify.errors import ConfigError, QueryError, UnknownName, UsageError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
-from unify.interpreter.results import Message, Result, Watcher, listing_rows
+from unify.interpreter.results import Message, Result, Watcher, plan_rows
 from unify.interpreter.sources.source_tables import SourceTables
 from unify.interpreter.writing.database import statements
 from unify.interpreter.writing.database.copies import StoredCopies
@@ -126,7 +126,7 @@ class DatabaseWrites:
                 return Message(f"{name} does not exist; nothing was dropped")
             found = self._require(target, name)
             if explain:
-                return _plan_rows(f"{change.kind} {name}")
+                return plan_rows(f"{change.kind} {name}")
             if change.kind == "drop":
                 self._confirm(f"Drop {name} with all its rows?", f"drop table {name}")
                 writer.drop(found)
@@ -191,7 +191,7 @@ class DatabaseWrites:
                 )
             plan = self._planner.plan(writer, target, statement, rows)
             if explain:
-                return _plan_rows(plan_text(name, plan.write, writer.statements(plan.write)))
+                return plan_rows(plan_text(name, plan.write, writer.statements(plan.write)))
             return self._write(writer, plan, name)
 
     def _write(self, writer: DatabaseWriter, plan: DatabaseWritePlan, name: TableName) -> Result:
@@ -299,9 +299,3 @@ def _alternative(name: TableName, *, is_new: bool) -> str:
     if is_new:
         return f"Or create it in the lake: create table {copy} …"
     return f"Or work on a copy: create table {copy} as select * from {name}"
-
-
-def _plan_rows(text: str) -> Result:
-    return listing_rows(
-        [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")], [("write", text)], "nothing was sent"
-    )
