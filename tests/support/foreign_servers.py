@@ -32,7 +32,9 @@ Server.prototype.listen = function (port) {
   return listen.call(this, port, "127.0.0.1");
 };
 """
-LISTENING_PATTERN = re.compile(r"(?:listening|running) on (http://127\.0\.0\.1:[0-9]+)", re.IGNORECASE)
+LISTENING_PATTERN = re.compile(
+    r"(?:listening|running|serving) on (http://127\.0\.0\.1:[0-9]+)", re.IGNORECASE
+)
 
 
 def install_npm_program(package: str, program: str = "") -> Path:

@@ -29,7 +29,11 @@ def record_columns(spec: AdapterSpec) -> ColumnTypes:
         if result.differences or result.preview is None:
             continue
         types = found.setdefault(case.table, {})
+        table = spec.table(case.table)
+        declared = {column.name for column in table.columns} if table is not None else set()
         for number, column in enumerate(result.preview.columns):
+            if table is not None and table.names is not None and column.name not in declared:
+                continue  # the source names its columns, and another source names others
             has_value = any(row[number] is not None for row in result.preview.rows)
             type = column.type if has_value else UNTYPED
             types[column.name] = common_type(types.get(column.name, UNTYPED), type)
