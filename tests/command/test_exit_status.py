@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import UnifyCommand, clean_environment
+from tests.support.command import UNIFY_COMMAND, UnifyCommand, clean_environment
 from tests.support.fake_session import FAKE_SESSION_COMMAND
 from tests.support.terminal import CTRL_C, run_on_terminal
 
@@ -97,6 +97,30 @@ def test_a_closed_output_pipe_ends_the_command_quietly(shell_process: UnifyComma
         process.stdout.close()
         assert process.wait(timeout=60) == 0
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["spec", "check", "spec.yaml"], ["daemon", "status"]]
+)
+def test_no_command_shows_a_traceback_when_its_output_cannot_be_written(
+    shell_process: UnifyCommand, arguments: list[str]
+) -> None:
+    (shell_process.home / "spec.yaml").write_text("name: x\nbase_url: https://x.example\ntables: []\n")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*UNIFY_COMMAND, *arguments], cwd=shell_process.home,
+            env=shell_process.environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "standard output: cannot be written: No space left on device\n"
+
+    command = " ".join([*UNIFY_COMMAND, *arguments])
+    closed = subprocess.run(
+        ["sh", "-c", f"{command} >&-"], cwd=shell_process.home,
+        env=shell_process.environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert closed.returncode in (0, 1)
+    assert closed.stderr == ""
 
 
 def test_a_full_disk_is_an_error_that_names_the_output(shell_process: UnifyCommand) -> None:

@@ -34,11 +34,15 @@ def run_command(arguments: Sequence[str], session_factory: SessionFactory) -> in
     from unify.fs.memory import disable_core_dumps
     from unify.render.messages import Messages
 
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        from unify.render.stdout import open_closed_streams
+
+        open_closed_streams()
     disable_core_dumps()
     try:
         invocation = args.parse_arguments(arguments)
     except args.HelpRequested as request:
-        return _print_text(request.text)
+        return print_text(request.text)
     except UsageError as error:
         Messages(sys.stderr).write(f"unify: {error.message}")
         return error.exit_status
@@ -85,7 +89,7 @@ def stage_pages(folder: Path, table: TableSpec, pages: Iterable[Page]) -> Staged
 
 def _run_invocation(invocation: Invocation, environment: Environment, session_factory: SessionFactory) -> int:
     from unify.render.messages import Messages
-    from unify.render.output import OutputClosed, discard_stdout
+    from unify.render.stdout import OutputClosed, discard_stdout, flush_stdout
 
     messages = Messages(
         sys.stderr,
@@ -96,13 +100,12 @@ def _run_invocation(invocation: Invocation, environment: Environment, session_fa
     try:
         _check_open_files(messages)
         status = _dispatch_task(invocation, environment, session_factory, messages)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush_stdout()
         return status
     except UnifyError as error:
         messages.error(error)
         return error.exit_status
-    except (OutputClosed, BrokenPipeError):  # the latter: of the commands that print a few lines
+    except OutputClosed:
         discard_stdout()
         return 0
     except KeyboardInterrupt:
@@ -170,7 +173,7 @@ def _dispatch_task(
         case "completion":
             from unify.cli.shell_completion import completion_script
 
-            return _print_text(completion_script(invocation.words[0]))
+            return print_text(completion_script(invocation.words[0]))
         case "daemon run" | "daemon start" | "daemon stop" | "daemon status":
             from unify.cli.daemon_commands import run_daemon_task
 
@@ -269,15 +272,17 @@ def _pager_command(environment: Environment) -> Sequence[str]:
     return pager_command(environment) if terminal.supports_cursor(environment) else ()
 
 
-def _print_text(text: str) -> int:
-    """Print a text to stdout; a closed pipe is not an error."""
-    if sys.stdout is None:
-        return 0
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        from unify.render.output import discard_stdout
+def print_text(text: str) -> int:
+    """Print a text to stdout and return the exit status; a closed pipe is not an error."""
+    from unify.render.messages import Messages
+    from unify.render.stdout import OutputClosed, discard_stdout, flush_stdout, write_stdout
 
+    try:
+        write_stdout(text)
+        flush_stdout()
+    except OutputClosed:
         discard_stdout()
+    except UnifyError as error:
+        Messages(sys.stderr).write(error.message)
+        return error.exit_status
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +17,8 @@ from unify.config.settings import Settings
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName
 from unify.fs.memory import limit_memory
 from unify.redaction import Redactor
-from unify.text import did_you_mean, escape_text, format_count
+from unify.render.stdout import print_line
+from unify.text import did_you_mean, format_count
 
 
 def check_connections(
@@ -70,9 +70,9 @@ def _report_connection(name: str, connections: Connections, check: Callable[[Con
             raise connections.errors[name]
         result = check(connections.by_name[name])
     except UnifyError as error:
-        _print_line(f"{name}: {_join_lines(error.message.removeprefix(f'{name}: '))}")
+        print_line(f"{name}: {_join_lines(error.message.removeprefix(f'{name}: '))}")
         return False
-    _print_line(f"{name}: {_join_lines(_check_result_text(result))}")
+    print_line(f"{name}: {_join_lines(_check_result_text(result))}")
     return result.accepted
 
 
@@ -80,10 +80,10 @@ def _report_notifications(path: Path, environment: Mapping[str, str]) -> bool:
     try:
         targets = load_notifications(path, environment)
     except UnifyError as error:
-        _print_line(_join_lines(error.message))
+        print_line(_join_lines(error.message))
         return False
     names = [name for name, target in (("webhook", targets.webhook), ("mail", targets.mail)) if target]
-    _print_line(f"{path.name}: ok, {' and '.join(names)}")
+    print_line(f"{path.name}: ok, {' and '.join(names)}")
     return True
 
 
@@ -108,14 +108,10 @@ def _report_spec(path: Path) -> bool:
         spec = load_spec(path)
     except SpecError as error:
         for line in [str(problem) for problem in error.problems] or [error.message]:
-            _print_line(line)
+            print_line(line)
         return False
     except UnifyError as error:
-        _print_line(error.message)
+        print_line(error.message)
         return False
-    _print_line(f"{path}: ok, {format_count(len(spec.tables), 'table')}")
+    print_line(f"{path}: ok, {format_count(len(spec.tables), 'table')}")
     return True
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(escape_text(line) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -14,7 +13,8 @@ from unify.interpreter.freshness import is_overdue
 from unify.interpreter.state import State, TableState
 from unify.lake.lake import Lake
 from unify.queue.queue import Queue
-from unify.text import did_you_mean, escape_text, format_age, format_count
+from unify.render.stdout import print_line
+from unify.text import did_you_mean, format_age, format_count
 
 FAILED_STATES = frozenset({"failed", "held back"})
 
@@ -41,7 +41,7 @@ def check_loads(
         at = now or datetime.now(UTC)
         passed = [_report(table, intervals.get(table.name), at) for table in _loaded_tables(state, names)]
     if not passed:
-        _print_line("no table was loaded")
+        print_line("no table was loaded")
     return 0 if all(passed) else 1
 
 
@@ -61,15 +61,11 @@ def _report(table: TableState, every_s: float | None, now: datetime) -> bool:
     overdue = every_s is not None and is_overdue(age_s, every_s)
     if table.state in FAILED_STATES:
         error = " ".join(table.error.removeprefix(f"{table.name}: ").split())
-        _print_line(f"{table.name}: {', '.join([table.state, *age])}: {error}")
+        print_line(f"{table.name}: {', '.join([table.state, *age])}: {error}")
         return False
     if overdue and every_s is not None and table.state != "paused":
-        _print_line(f"{table.name}: overdue, {', '.join(age)}, refreshed every {format_duration(every_s)}")
+        print_line(f"{table.name}: overdue, {', '.join(age)}, refreshed every {format_duration(every_s)}")
         return False
     result = table.state if table.state in ("paused", "partial") else "ok"
-    _print_line(f"{table.name}: {', '.join([result, *rows, *age])}")
+    print_line(f"{table.name}: {', '.join([result, *rows, *age])}")
     return True
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(escape_text(line) + "\n")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Literal
 
 from unify.config.settings import Settings
 from unify.errors import DaemonUnreachable
+from unify.render.stdout import print_line
 from unify.text import format_count
 
 EXIT_NOT_RUNNING = 1  # exit status of ``unify daemon status``
@@ -61,5 +61,5 @@ def _print_daemon_status(settings: Settings) -> int:
 
 
 def _print_line(line: str) -> int:
-    sys.stdout.write(line + "\n")
+    print_line(line)
     return 0

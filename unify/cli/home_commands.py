@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +19,10 @@ from unify.homes.report import HomeReport, Progress
 from unify.homes.restore import restore_home
 from unify.render.formats.layout import truncate_text
 from unify.render.messages import Messages
+from unify.render.stdout import print_line
 from unify.render.terminal import confirm, is_interactive, terminal_size
 from unify.shell.invocation import Invocation
-from unify.text import escape_text, format_count
+from unify.text import format_count
 
 PROGRESS_INTERVAL_S = 0.2
 EXIT_FINDINGS = 1
@@ -48,20 +48,20 @@ def _check(invocation: Invocation, settings: Settings, messages: Messages) -> in
     _print_report(report)
     if invocation.repair and report.findings:
         for line in repair_home(settings, report):
-            _print_line(f"repair: {line}")
+            print_line(f"repair: {line}")
         with _show_progress(messages) as progress:
             report = check_home(settings, deep=invocation.deep, progress=progress)
-        _print_line(f"after the repair: {_count_faults(report)}")
+        print_line(f"after the repair: {_count_faults(report)}")
     return EXIT_FINDINGS if report.findings else 0
 
 
 def _print_report(report: HomeReport) -> None:
     """Print a line for each finding, and a summary."""
     for text in (*report.findings, *report.notices):
-        _print_line(str(text))
+        print_line(str(text))
     size = f"{report.bytes / 1e6:,.1f} MB"
     counts = f"{format_count(report.tables, 'table')}, {format_count(report.files, 'data file')} ({size})"
-    _print_line(f"{report.home}: {counts}: {_count_faults(report)}")
+    print_line(f"{report.home}: {counts}: {_count_faults(report)}")
 
 
 def _count_faults(report: HomeReport) -> str:
@@ -98,7 +98,7 @@ def _back_up(invocation: Invocation, settings: Settings, messages: Messages) -> 
         result = write_backup(settings, absolute_path(path), options, progress)
     for notice in result.notices:
         messages.notice(notice)
-    _print_line(f"{result.path}: {_contents(result.manifest)}, verified")
+    print_line(f"{result.path}: {_contents(result.manifest)}, verified")
     return 0
 
 
@@ -120,20 +120,20 @@ def _restore(invocation: Invocation, settings: Settings, messages: Messages) -> 
             progress=progress,
         )
     manifest = outcome.manifest
-    _print_line(
+    print_line(
         f"{settings.home}: restored {_contents(manifest)}, as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC"
     )
     if outcome.aside is not None:
-        _print_line(f"the home that was there is now {outcome.aside}")
+        print_line(f"the home that was there is now {outcome.aside}")
     for file in outcome.used:
-        _print_line(f"{file}: restored from the archive; it decides where secrets are sent")
+        print_line(f"{file}: restored from the archive; it decides where secrets are sent")
     for file in outcome.unused:
-        _print_line(
+        print_line(
             f"{file}: restored, but not used: {file.stem} decides where secrets are sent. Read it and rename "
             "it, or restore with --with-connections"
         )
     for notice in outcome.notices:
-        _print_line(notice)
+        print_line(notice)
     with _show_progress(messages) as progress:
         report = check_home(settings, progress=progress)
     _print_report(report)
@@ -160,7 +160,3 @@ def _connections_lines(file: Path) -> Sequence[str]:
 def _contents(manifest: BackupManifest) -> str:
     files = format_count(len(manifest.members), "file")
     return f"{format_count(manifest.tables, 'table')} in {files} ({manifest.size / 1e6:,.1f} MB)"
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(escape_text(line) + "\n")

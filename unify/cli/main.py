@@ -14,10 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``unify`` with ``argv``, or the arguments of the process, and return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments == ["--version"] and sys.stdout is not None:
-        from unify.version import VERSION
-
-        sys.stdout.write(f"unify {VERSION}\n")
-        return 0
+        return _print_version()
     gc.set_threshold(GC_THRESHOLD)
     from unify.cli.bootstrap import open_interpreter, run_command
     from unify.imports import skip_unneeded_packages
@@ -30,3 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if argv is None:
             gc.freeze()  # the process ends: nothing is left to collect
+
+
+def _print_version() -> int:
+    from unify.version import VERSION
+
+    text = f"unify {VERSION}\n"
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        from unify.cli.bootstrap import print_text
+
+        return print_text(text)
+    return 0

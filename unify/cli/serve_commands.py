@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from unify.config.settings import Settings
 from unify.errors import ConfigError
+from unify.render.stdout import print_line
 from unify.servers.event_log import EventLog
 from unify.servers.main import ServeOptions, run_servers
 from unify.servers.statements.limits import StatementLimits
 from unify.servers.users import Role, UserStore
 from unify.shell.invocation import Invocation
-from unify.text import escape_text
 
 
 def run_server_task(invocation: Invocation, settings: Settings, environment: Mapping[str, str]) -> int:
@@ -39,16 +39,16 @@ def run_server_task(invocation: Invocation, settings: Settings, environment: Map
             role = Role(invocation.role or Role.READER)
             token = store.add_user(name, role, schemas=invocation.schemas)
             sys.stderr.write(f"user {name} added as {role}; the token is shown once:\n")
-            _print_line(token)
+            print_line(token)
         case "user remove":
             [name] = invocation.words
             store.remove_user(name)
-            _print_line(f"user {name} removed; the token is not valid any more")
+            print_line(f"user {name} removed; the token is not valid any more")
         case _:
             for user in store.list_users():
                 schemas = f", schemas {', '.join(user.schemas)}" if user.schemas else ""
                 added = f"added {user.created_at:%Y-%m-%d %H:%M} UTC"
-                _print_line(f"{user.name}: {user.role}{schemas}, {added}")
+                print_line(f"{user.name}: {user.role}{schemas}, {added}")
     return 0
 
 
@@ -58,7 +58,3 @@ def _statement_limits(invocation: Invocation) -> StatementLimits:
     return StatementLimits(
         default.rows, invocation.bytes or default.bytes, invocation.seconds or default.seconds
     )
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(escape_text(line) + "\n")

@@ -25,6 +25,7 @@ from unify.config.secrets import Secret
 from unify.config.trust import require_private_spec
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName, UsageError
 from unify.redaction import MASK, Redactor
+from unify.render.stdout import translate_write_errors, write_stdout
 from unify.shell.invocation import ALL_OPERATIONS, Invocation
 from unify.text import did_you_mean, escape_text, excerpt, format_count
 
@@ -241,7 +242,8 @@ def _print_rows(sample: Sample, preview: Preview, invocation: Invocation) -> Non
     columns = [(column.name, column.type) for column in preview.columns]
     rows = [tuple(_redact_cell(value, sample) for value in row) for row in preview.rows]
     options = FormatOptions(invocation.format or "box", terminal=True, width=120, null=invocation.null)
-    write_rows(listing_rows(columns, rows), sys.stdout, options)
+    with translate_write_errors():
+        write_rows(listing_rows(columns, rows), sys.stdout, options)
 
 
 def _redact_cell(value: object, sample: Sample) -> object:
@@ -249,7 +251,7 @@ def _redact_cell(value: object, sample: Sample) -> object:
 
 
 def _print_text(line: str) -> None:
-    sys.stdout.write(escape_text(line, allow="\n") + "\n")
+    write_stdout(escape_text(line, allow="\n") + "\n")
 
 
 def _secret_placeholders(spec: AdapterSpec, given: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from unify.config import trust
 from unify.config.settings import Settings
 from unify.errors import ConfigError, UsageError
 from unify.fs.paths import absolute_path
-from unify.text import escape_text
+from unify.render.stdout import print_line
 
 
 def trust_files(settings: Settings, paths: Sequence[str]) -> int:
@@ -23,8 +22,8 @@ def trust_files(settings: Settings, paths: Sequence[str]) -> int:
             raise UsageError(f"{given}: file not found")
         uses = trust.describe_use(path)
         trust.trust(settings, path)
-        lines = [f"{path}: trusted", *(f"  {line}" for line in uses)]
-        sys.stdout.write("".join(f"{escape_text(line)}\n" for line in lines))
+        for line in (f"{path}: trusted", *(f"  {line}" for line in uses)):
+            print_line(line)
     return 0
 
 

@@ -25,6 +25,7 @@ from unify.render.formats.options import (
     OutputOptions,
     WriteResult,
 )
+from unify.render.stdout import OutputClosed, configure_stdout, translate_write_errors
 from unify.text import escape_text
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ RowBatch = Sequence[tuple[object, ...]]
 _TABLE_SUFFIXES = (".parquet", ".pq", ".xlsx")
 _COMPRESSED_SUFFIXES = (".gz", ".zst")
 _SYSTEM_FOLDERS = ("/dev/", "/proc/")  # a file in them stands for a stream and is never replaced
-
-
-class OutputClosed(Exception):
-    """The reader of stdout has closed it, as in ``unify … | head -1``."""
 
 
 class Output:
@@ -155,14 +152,10 @@ class Output:
 
     @contextmanager
     def _translate_write_errors(self) -> Iterator[None]:
-        try:
+        with translate_write_errors(self.name):
             yield
             if not self.stream.closed:
                 self.stream.flush()
-        except BrokenPipeError as error:
-            raise OutputClosed from error
-        except OSError as error:
-            raise UnifyError(f"{self.name}: cannot be written: {error.strerror}") from error
 
 
 class FileOutput(Output):
@@ -330,26 +323,6 @@ def _open_table_file(path: Path, options: OutputOptions) -> TableFileOutput:
             f"-o {options.path}: Excel files need the package openpyxl: pip install 'unify-sql[excel]'"
         )
     return TableFileOutput(path, options)
-
-
-def configure_stdout() -> TextIO:
-    """Return stdout as UTF-8 with line feeds. A terminal keeps its encoding; other characters are escaped."""
-    stream = sys.stdout
-    if stream is None:  # the process was started with stdout closed
-        return io.StringIO()
-    if isinstance(stream, io.TextIOWrapper):
-        if stream.isatty():
-            stream.reconfigure(errors="backslashreplace")
-        else:
-            stream.reconfigure(encoding="utf-8", newline="\n")
-    return stream
-
-
-def discard_stdout() -> None:
-    """Redirect stdout to the null device, so that Python's flush at exit does not fail."""
-    null_device = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null_device, 1)
-    os.close(null_device)
 
 
 def _read_batches(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:

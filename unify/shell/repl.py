@@ -18,8 +18,9 @@ from unify.config.settings import Settings
 from unify.durations import format_elapsed
 from unify.errors import UnifyError, UsageError
 from unify.render.messages import Messages
-from unify.render.output import Output, OutputClosed
+from unify.render.output import Output
 from unify.render.progress import load_summary
+from unify.render.stdout import OutputClosed
 from unify.shell import meta_commands
 from unify.shell.activity import ActivityMonitor, ActivityProbe
 from unify.shell.editor import Editor, InputCleared
