@@ -19,6 +19,7 @@ from tests.support.command import UnifyCommand
 from tests.support.fake_session import FAKE_SESSION_COMMAND
 from tests.support.memory import run_and_measure
 from tests.support.terminal import run_on_terminal
+from tests.support.waiting import wait_until
 
 
 def test_only_rows_go_to_stdout(shell: UnifyCommand) -> None:
@@ -119,9 +120,60 @@ def test_a_table_file_contains_one_result(unify: UnifyCommand) -> None:
     listing = unify("show settings", args=["-o", "y.parquet"])
 
     assert "holds the rows of one SELECT" in second.stderr
-    assert duckdb.sql(f"select * from '{unify.home / 'x.parquet'}'").fetchall() == [(1,)]
+    assert not (unify.home / "x.parquet").exists()
     assert "holds the rows of a SELECT only" in listing.stderr
     assert not (unify.home / "y.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["old.parquet", "old.xlsx"])
+def test_a_table_file_replaces_the_old_one_when_the_whole_run_succeeds(
+    unify: UnifyCommand, name: str
+) -> None:
+    path = unify.home / name
+    path.write_text("old")
+
+    failed = unify.run("-o", name, "-c", "select 1 as a", "-c", "select error('later')")
+    assert (failed.exit_status, path.read_text()) == (2, "old")
+    assert "written to" not in failed.stderr
+    path.chmod(0o640)
+    done = unify.run("-o", name, "-c", "select 1 as a")
+    assert done.stderr == f"1 row written to {path}\n"
+    assert path.read_bytes()[:2] in (b"PA", b"PK")
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [found.name for found in unify.home.iterdir() if "old" in found.name] == [name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "pipe.parquet", "-c", "select 1"], "written to regular files only"),
+        (["-c", "export (select 1 as a) to 'pipe.parquet' overwrite"], "is a pipe or a device"),
+        (
+            [
+                "-c",
+                "create chart from (select 1 as x, 2 as y) as bar_chart where x = x and y = y "
+                "to 'pipe.svg' overwrite",
+            ],
+            "is a pipe or a device",
+        ),
+    ],
+)
+def test_a_pipe_is_not_replaced_by_a_file(unify: UnifyCommand, arguments: list[str], message: str) -> None:
+    for name in ("pipe.parquet", "pipe.svg"):
+        os.mkfifo(unify.home / name)
+
+    assert message in unify.run(*arguments).stderr
+    assert all((unify.home / name).is_fifo() for name in ("pipe.parquet", "pipe.svg"))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_a_signal_ends_leaves_no_file(shell_process: UnifyCommand, number: signal.Signals) -> None:
+    with shell_process.start("-o", "rows.csv", "-c", "from range(2000000000)") as process:
+        wait_until(lambda: any("rows.csv" in found.name for found in shell_process.home.iterdir()))
+        process.send_signal(number)
+        assert process.wait(timeout=60) == -number
+    assert not [found for found in shell_process.home.iterdir() if "rows.csv" in found.name]
 
 
 def test_missing_openpyxl_is_an_error_before_any_statement(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unify.config.settings import Settings
     from unify.interpreter.results import StagedRows, Watcher
     from unify.render.messages import Messages
+    from unify.render.output import Output
     from unify.shell.script_runner import ShellSession
 
 
@@ -225,32 +226,41 @@ def run_shell(
     def open_session() -> ShellSession:
         return session_factory(settings, watcher, invocation, environment)
 
-    try:
-        if interactive:
-            from unify.shell.activity import QueueActivityProbe
-            from unify.shell.repl import run_repl
-
-            output.pager = _pager_command(environment)
-            status = run_repl(
-                open_session,
-                output=output,
-                messages=messages,
-                settings=settings,
-                invocation=invocation,
-                probe=QueueActivityProbe(settings, environment, lambda: watcher.ended_jobs),
-                plain=not terminal.supports_cursor(environment),
-            )
-        else:
+    def run() -> int:
+        if not interactive:
             from unify.shell.script_runner import run_scripts
 
-            status = run_scripts(invocation, open_session, output, messages)
+            return run_scripts(invocation, open_session, output, messages)
+        from unify.shell.activity import QueueActivityProbe
+        from unify.shell.repl import run_repl
+
+        output.pager = _pager_command(environment)
+        return run_repl(
+            open_session,
+            output=output,
+            messages=messages,
+            settings=settings,
+            invocation=invocation,
+            probe=QueueActivityProbe(settings, environment, lambda: watcher.ended_jobs),
+            plain=not terminal.supports_cursor(environment),
+        )
+
+    return _close_after(run, output, messages, keep_going=invocation.keep_going)
+
+
+def _close_after(run: Callable[[], int], output: Output, messages: Messages, *, keep_going: bool) -> int:
+    """Return the status of ``run``; its output replaces a file unless it failed."""
+    try:
+        status = run()
     except BaseException:
         output.discard()
         raise
-    if status and not invocation.keep_going:
+    if status and not keep_going:
         output.discard()
-    else:
-        output.close()
+        return status
+    output.close()
+    if output.closing_message:
+        messages.notice(output.closing_message)
     return status
 
 

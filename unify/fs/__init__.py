@@ -8,6 +8,7 @@
     paths       paths as users write them: `~` and relative paths resolved
     sqlite      SQLite files: named statements, schema versions, messages for errors
     interrupts  Ctrl-C during a call that does not return to Python
+    temporary_files  files that are removed when a signal ends the process
     failpoints  named points in the code where a test can kill the process or raise an error
 
 Start with durable.atomic_write and locks.FileLock.

@@ -1,6 +1,7 @@
 """Rendering: what reaches the terminal or an output file.
 
     output    Output: writes rows, charts and text to stdout or to the file of `-o`
+    table_file  `-o FILE.parquet` and `-o FILE.xlsx`
     stdout    standard output: its encoding, and errors of writing it
     messages  Messages: writes errors and notices to stderr
     progress  ProgressDisplay: shows running loads, as live lines on a terminal

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from msgspec.structs import replace
 
 from unify.errors import UnifyError, UsageError
 from unify.fs.durable import FileAttributes
+from unify.fs.temporary_files import keep_at_termination, remove_at_termination
 from unify.render import terminal
 from unify.render.formats import write_rows
 from unify.render.formats.layout import wrap_text
@@ -63,6 +63,7 @@ class Output:
         self.delimiter = ","
         self.terminal = stream.isatty()
         self.pager: Sequence[str] = ()  # set at the prompt only
+        self.closing_message = ""  # what close() has done, if that is worth a notice
         self.colour = colour and self.terminal
         self.ascii_only = not _can_encode_box_characters(stream)
 
@@ -79,6 +80,10 @@ class Output:
 
     def rewrite_statement(self, text: str) -> str:
         """Return the statement to run in place of ``text``, so that its rows reach this output."""
+        return text
+
+    def rewrite_message(self, text: str) -> str:
+        """Return the message to show in place of the one of a rewritten statement; "" for none."""
         return text
 
     def line_projection(self) -> LineProjection | None:
@@ -188,6 +193,7 @@ class FileOutput(Output):
         with suppress(OSError):
             self.stream.close()
         self._temporary.unlink(missing_ok=True)
+        keep_at_termination(self._temporary)
 
     @contextmanager
     def _open_stream(self) -> Iterator[TextIO]:
@@ -203,6 +209,7 @@ class FileOutput(Output):
             self._save()
 
     def _create_temporary(self) -> TextIO:
+        remove_at_termination(self._temporary)
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         return open(descriptor, "w", encoding="utf-8", newline="\n")
 
@@ -235,34 +242,6 @@ class FileOutput(Output):
                 raise
 
 
-class TableFileOutput(Output):
-    """``-o FILE.parquet`` or ``.xlsx``: ``export`` writes the rows of one SELECT with their types."""
-
-    def __init__(self, path: Path, options: OutputOptions) -> None:
-        super().__init__(io.StringIO(), "csv", options, colour=False)
-        self.path = path
-        self._has_select = False
-
-    def rewrite_statement(self, text: str) -> str:
-        """Return the ``export`` statement of a SELECT. Raises UsageError for a second SELECT."""
-        from unify.engine.connection import quote_literal
-        from unify.language.statements import is_command
-        from unify.language.tokenizer import is_select
-
-        if is_command(text) or not is_select(text):
-            return text
-        if self._has_select:
-            raise UsageError(f"{self.name} holds the rows of one SELECT; this is the second SELECT")
-        self._has_select = True
-        return f"export (\n{text}\n) to {quote_literal(os.fspath(self.path))} overwrite"
-
-    def close(self) -> None:
-        """``export`` has closed the file."""
-
-    def _translate_write_errors(self) -> NoReturn:
-        raise UsageError(f"{self.name} holds the rows of a SELECT only")
-
-
 class _RowReadError(Exception):
     """An OSError of reading rows, kept apart from errors of writing them."""
 
@@ -289,7 +268,9 @@ def open_output(
         )
     try:
         if suffix in _TABLE_SUFFIXES:
-            return _open_table_file(path.absolute(), options)
+            from unify.render.table_file import open_table_file
+
+            return open_table_file(path, options, save_each_result=save_each_result)
         output = _open_text_file(
             path, options.format or _FORMAT_OF_SUFFIX.get(suffix, "csv"), options, save_each_result
         )
@@ -305,24 +286,6 @@ def _open_text_file(path: Path, format: Format, options: OutputOptions, save_eac
     if os.fspath(path).startswith(_SYSTEM_FOLDERS) or (path.exists() and not path.is_file()):
         return Output(path.open("w", encoding="utf-8", newline="\n"), format, options, colour=False)
     return FileOutput(path, format, options, save_each_result=save_each_result)
-
-
-def _open_table_file(path: Path, options: OutputOptions) -> TableFileOutput:
-    """Raises UsageError for each condition that would otherwise fail after the query."""
-    suffix = path.suffix.lower()
-    if options.format is not None:
-        raise UsageError(f"-o {options.path}: the suffix selects the format; remove --format")
-    if options.max_rows is not None:
-        raise UsageError(f"-o {options.path}: --max-rows is not supported here; use LIMIT in the SELECT")
-    if not path.parent.is_dir():
-        raise UsageError(f"-o {options.path}: cannot be written: folder {path.parent} does not exist")
-    from importlib.util import find_spec
-
-    if suffix == ".xlsx" and find_spec("openpyxl") is None:
-        raise UsageError(
-            f"-o {options.path}: Excel files need the package openpyxl: pip install 'unify-sql[excel]'"
-        )
-    return TableFileOutput(path, options)
 
 
 def _read_batches(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:

@@ -180,7 +180,8 @@ class ScriptRunner:
             case TextOutput(text, prose):
                 self.output.write_text(text, prose=prose)
             case Message(text):
-                self._write_message(text)
+                if shown := self.output.rewrite_message(text):
+                    self._write_message(shown)
             case RunScript(path):
                 self._run_file(path)
             case ScheduleScript():

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from unify.errors import FileError
 from unify.fs.durable import FileAttributes, private_umask
+from unify.fs.temporary_files import removed_at_termination
 
 WriteMode = str | None  # "overwrite", "append", or None: the file must not be there
 _OVERWRITE_OR_APPEND = "overwrite or append"
@@ -32,7 +33,7 @@ def replace_file(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_
     # with the suffixes of the target: DuckDB chooses the compression by them
     temporary = target.with_name(f".{secrets.token_hex(6)}-{target.name}")
     try:
-        with private_umask():
+        with removed_at_termination(temporary), private_umask():
             yield temporary
         attributes.apply(temporary)
         _sync_file(temporary)
@@ -51,6 +52,8 @@ def check_target(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_
         raise FileError(f"{target} is a folder")
     if not target.parent.is_dir():
         raise FileError(f"{target}: folder {target.parent} does not exist")
+    if target.exists() and not target.is_file():
+        raise FileError(f"{target} is a pipe or a device; write to it with -o, or with copy … to")
     if mode is None and os.path.lexists(target):
         raise FileError(f"{target} exists already; end with {allowed_modes}")
 
