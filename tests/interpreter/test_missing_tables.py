@@ -13,8 +13,8 @@ from unify.config.connections import load_connections
 from unify.config.settings import Settings
 from unify.errors import UnifyError
 from unify.interpreter.interpreter import Interpreter
+from unify.interpreter.query.missing_tables import unknown_table_message
 from unify.interpreter.results import Rows
-from unify.interpreter.state import unknown_table_message
 from unify.language import error_position
 from unify.model import TableName
 from unify.render.messages import Messages
@@ -101,6 +101,56 @@ def test_every_statement_suggests_the_table(shell: Interpreter, tmp_path: Path) 
     assert error_message(shell, "insert into github values (1)").startswith(
         "github is a schema, not a table; name one of its tables, such as "
     )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from v2",
+        "describe v2",
+        "peek v2",
+        "count v2",
+        "changes v2 since 1 day",
+        "explain from v2",
+        "from m()",
+    ],
+)
+def test_a_view_without_its_table_is_explained_by_that_table(shell: Interpreter, statement: str) -> None:
+    for made in ("view v1 as from people", "view v2 as from v1", "temp macro m() as table from v1"):
+        shell.run(f"create {made}")
+    shell.run("drop view v1")
+    message = error_message(shell, statement)
+    assert message.partition("\n")[0].partition(" reads ")[2] == "v1, which does not exist"
+    assert "did you mean" not in message
+
+
+@pytest.mark.parametrize(
+    "statement", ['from "github.pulls"', "from 'github.pulls'", 'describe "GitHub.pulls"']
+)
+def test_a_name_quoted_as_a_whole_is_explained(shell: Interpreter, statement: str) -> None:
+    assert error_message(shell, statement).startswith(
+        "'github.pulls' in quotes is one name; write github.pulls"
+    )
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["set variable t = 'github.pulls'", "from query_table(getvariable('t'))"],
+        ["$t = 'github.pulls'", "from query('from ' || $t)"],
+        ["create temp macro m(x) as table from query_table(x)", "from m('github.' || 'pulls')"],
+        ["prepare p as from query_table($1)", "execute p('github.pulls')"],
+    ],
+)
+def test_a_table_named_by_an_expression_is_not_loaded(shell: Interpreter, statements: list[str]) -> None:
+    shell.run("create schema if not exists github")
+    for statement in statements[:-1]:
+        shell.run(statement)
+    assert error_message(shell, statements[-1]).startswith("github.pulls is not loaded, and a table named by")
+
+
+def test_a_system_table_is_suggested_with_its_schema(shell: Interpreter) -> None:
+    assert "did you mean unify.jobs?" in error_message(shell, "from unify.jobz")
 
 
 def test_an_error_points_into_the_typed_statement(shell: Interpreter) -> None:

@@ -10,6 +10,10 @@ from unify.errors import Interrupted, NoSuchVersion, QueryError, StoreError, Uni
 
 _PREFIX = re.compile(r"^[A-Z]\w*(?: \w+){0,3} Error: ")  # also: Not implemented, Out of Memory
 _INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\n]*\"\?")
+# Around the error of a result that was being read.
+_CLOSED_RESULT = re.compile(
+    r"^Attempting to execute an unsuccessful or closed pending query result\s+Error: "
+)
 _STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:).*", re.DOTALL)
 
 _NO_SNAPSHOT = re.compile(r"No snapshot found at timestamp (\S+ [\d:]+)")
@@ -85,10 +89,10 @@ def is_disk_full_message(message: str) -> bool:
 
 def clean_message(error: BaseException) -> str:
     """Return DuckDB's message without class name, stack trace and internal names; LINE and caret stay."""
-    text = _STACK.sub("", str(error))
-    text = _PREFIX.sub("", text, count=1).replace(
-        "bindings: : ", "bindings: "
-    )  # a formatting error of DuckDB
+    text = _PREFIX.sub("", _STACK.sub("", str(error)), count=1)
+    if _CLOSED_RESULT.match(text):
+        text = _PREFIX.sub("", _CLOSED_RESULT.sub("", text), count=1)
+    text = text.replace("bindings: : ", "bindings: ")  # a formatting error of DuckDB
     return _INTERNAL_NAME.sub("", text).strip() or type(error).__name__
 
 

@@ -17,7 +17,7 @@
     parameters      placeholders in statements of programs, and values as DuckDB takes them
     quiet_watcher   the watcher of a session without a terminal
     freshness       decides whether stored rows are recent enough for a query
-    state           State: every table and connection with its load state; hints for unknown tables
+    state           State: every table and connection with its load state
     adapter_access  opens the adapter of a connection, signs in, logs its requests
     system_columns  the names and columns of the system tables
     system_tables   fills the system tables of the schema `unify`

@@ -14,9 +14,10 @@ from unify.config.settings import Settings
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError, NoSuchVersion, QueryError, UnknownName
 from unify.fs.paths import absolute_path
-from unify.interpreter import state, transactions
+from unify.interpreter import transactions
 from unify.interpreter.commands.help import TOPICS, help_text
 from unify.interpreter.freshness import DEFAULT_MAX_AGE, MaxAge
+from unify.interpreter.query.missing_tables import explain_missing_table
 from unify.interpreter.results import (
     CompletionNames,
     ExitShell,
@@ -142,7 +143,7 @@ class Interpreter:
             else:
                 error.message = error_position.remap_pointer(error.message, statement)
             if not isinstance(error, NoSuchVersion):
-                error.message = state.explain_missing_table(error.message, self.session.state, statement)
+                error.message = explain_missing_table(error.message, self.session.state, statement)
             raise
 
     def _check(self, command: Command, parameters: Mapping[str, object]) -> None:

@@ -1,12 +1,11 @@
 """The current state of all tables, stored or not, and connections, with the state of their jobs.
 
-``show tables``, ``show connections`` and the ``unify.*`` tables are made from it. Also the messages for
-unknown tables, with suggestions, and the reasons why jobs wait, which only the running daemon knows.
+``show tables``, ``show connections`` and the ``unify.*`` tables are made from it. Also the
+reasons why jobs wait, which only the running daemon knows.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -20,7 +19,7 @@ from unify.config.settings import Settings
 from unify.errors import ConfigError, DaemonUnreachable, SourceError
 from unify.interpreter import system_columns
 from unify.interpreter.connections import ConnectionCatalog
-from unify.interpreter.results import CompletionNames, display_name
+from unify.interpreter.results import CompletionNames
 from unify.interpreter.system_columns import SCHEMA, SYSTEM_TABLES
 from unify.lake import catalog
 from unify.lake.catalog import StoredTable
@@ -29,7 +28,6 @@ from unify.language.table_names import split_table_name
 from unify.model import Column, Hold, JobState, LoaderJob, LoaderStatus, TableDef, TableName
 from unify.queue.pauses import Pause
 from unify.queue.queue import Queue
-from unify.text import closest_match, did_you_mean
 
 if TYPE_CHECKING:
     from unify.interpreter.sources.source_tables import SourceTables
@@ -103,6 +101,13 @@ class State:
                     self._source_tables().catalog.list_tables(name, schema)
                 except (SourceError, ConfigError) as error:
                     self.notice(error.message)
+
+    def is_offered(self, table: TableName) -> bool:
+        """Whether a connection to an API has the table, stored or not."""
+        connections = self.connections
+        if connections.is_relational(table.schema):
+            return False
+        return connections.has(table.schema) and table.table.lower() in connections.tables(table.schema)
 
     def source_columns(self, name: TableName) -> Sequence[Column]:
         """Return the columns of a table of a database or store. Raises UnknownName, SourceError."""
@@ -288,76 +293,6 @@ def _show_pause(table: TableState, pauses: Sequence[Pause]) -> TableState:
 def _is_newer_than_stored(job: LoaderJob, stored_table: StoredTable | None) -> bool:
     """Whether a job ended after the stored rows were loaded; a later load supersedes an earlier failure."""
     return stored_table is None or (job.finished_at is not None and job.finished_at > stored_table.loaded_at)
-
-
-_MAX_SUGGESTIONS = 3
-# DuckDB's message. Its suggestion includes pg_class and excludes tables that are not loaded.
-_DUCKDB_MISSING_TABLE = re.compile(
-    r'Table with name "?(?P<name>[^"\n]+?)"? does not exist'
-    r'(?:!(?:\nDid you mean "(?P<guess>[^"\n]*)"\?)?| because schema "[^"\n]+" does not exist\.)'
-)
-
-
-def unknown_table_message(name: TableName, known: Iterable[TableName], schemas: Iterable[str]) -> str:
-    """``table pulls does not exist; did you mean github.pulls? (show tables)``
-
-    ``known``    all tables, stored or not.
-    ``schemas``  all connections and schemas.
-    """
-    known = tuple(known)
-    if name.schema not in ("", "main"):
-        return f"table {name} does not exist{did_you_mean(str(name), map(str, known))} (show tables)"
-    word = name.table
-    schema = next((schema for schema in schemas if schema.lower() == word.lower()), None)
-    if schema is not None:
-        return f"{schema} is a schema, not a table{_example_table(schema, known)} (show tables from {schema})"
-    same_name = [display_name(table) for table in known if table.table.lower() == word.lower()]
-    if same_name:
-        suggestions = " or ".join(same_name[:_MAX_SUGGESTIONS])
-        return f"table {word} does not exist; did you mean {suggestions}? (show tables)"
-    by_name = {table.table: display_name(table) for table in known}
-    match = closest_match(word, by_name)
-    suggestion = f"; did you mean {by_name[match]}?" if match else ""
-    return f"table {word} does not exist{suggestion} (show tables)"
-
-
-def explain_missing_table(message: str, state: State, statement: str) -> str:
-    """Replace DuckDB's suggestion for an unknown table by Unify's own."""
-    found = _DUCKDB_MISSING_TABLE.search(message)
-    if found is None:
-        return message
-    known = [table.name for table in state.table_states()]
-    missing = found["name"].lower()
-    computed = next((name for name in known if _is_computed_name(name, missing, state, statement)), None)
-    if computed is not None:
-        text = (
-            f"{computed} is not loaded, and a table named by an expression is not loaded automatically: "
-            f"load table {computed}"
-        )
-    elif "." in missing:
-        return message
-    else:
-        text = unknown_table_message(TableName("", found["name"]), known, state.schemas())
-    return message.replace(found[0], text)
-
-
-def _is_computed_name(name: TableName, missing: str, state: State, statement: str) -> bool:
-    """Whether the missing table belongs to a connection and the statement computes its name."""
-    if not state.connections.has(name.schema):
-        return False
-    text = statement.lower()
-    if missing == str(name).lower():
-        return True
-    return missing == name.table.lower() and missing in text and name.schema.lower() in _words(text)
-
-
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text))
-
-
-def _example_table(schema: str, known: Iterable[TableName]) -> str:
-    first = next((table for table in known if table.schema.lower() == schema.lower()), None)
-    return f"; name one of its tables, such as {first}" if first is not None else ""
 
 
 _STATUS_TIMEOUT_S = 1.0  # without a response, a listing has no reasons

@@ -14,14 +14,13 @@ from unify.errors import QueryError, UnknownName
 from unify.interpreter import state as interpreter_state
 from unify.interpreter import system_columns
 from unify.interpreter.freshness import MaxAge
-from unify.interpreter.results import Rows, display_name, listing_rows
+from unify.interpreter.query import missing_tables
+from unify.interpreter.results import Rows, listing_rows
 from unify.interpreter.state import State
 from unify.interpreter.system_columns import BIGINT, SCHEMA, SYSTEM_TABLES, TIMESTAMPTZ, VARCHAR
 from unify.interpreter.system_tables import ScheduledItem, client_rows, scheduled_items, setting_rows
 from unify.lake import catalog, ledger
 from unify.lake.definitions import attached_table, find_view, temporary_table, visible_columns
-from unify.lake.protocols import Definition
-from unify.language.sql.analysis import analyse
 from unify.model import DETECTED_PAGING_PREFIX, Column, LoaderJob, TableName
 from unify.text import did_you_mean, format_age, glob_from_like
 
@@ -107,7 +106,7 @@ class ListingCommands:
             note = "" if self.state.find_stored_source(table) else f"live from {table.schema}"
         elif stored:
             note = self._detection_note(table)
-        elif self._is_offered(table):
+        elif self.state.is_offered(table):
             note = "not loaded: the first load may find other columns and types"
         return listing_rows(
             [("column_name", VARCHAR), ("column_type", VARCHAR), ("description", VARCHAR)], rows, note
@@ -183,7 +182,7 @@ class ListingCommands:
             if stored_name is None:
                 return tuple(self.state.source_columns(table))
             return catalog.table_columns(self.state.lake, stored_name)
-        name = connections.canonical_name(table) if self._is_offered(table) else table
+        name = connections.canonical_name(table) if self.state.is_offered(table) else table
         if (temporary := temporary_table(self.state.lake, name)) is not None:
             return visible_columns(self.state.lake, temporary)
         if stored := catalog.table_columns(self.state.lake, name):
@@ -193,31 +192,10 @@ class ListingCommands:
         if own := system_columns.system_table_columns(name):
             return own
         if (view := find_view(self.state.lake, name)) is not None:
-            raise QueryError(self._unreadable_view_message(name, view))
+            raise QueryError(missing_tables.unreadable_view_message(name, view, self.state))
         if (attached := attached_table(self.state.lake, name)) is not None:
             return visible_columns(self.state.lake, attached)
-        known = (state.name for state in self.state.table_states())
-        raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
-
-    def _unreadable_view_message(self, name: TableName, view: Definition) -> str:
-        """Name the table that a view lacks: not loaded, or unknown."""
-        seen = [view]
-        for one in seen:  # grows: views of views
-            for ref in analyse(one.sql).tables:
-                read = TableName(ref.schema or one.schema, ref.table)
-                if ref.is_written or catalog.table_columns(self.state.lake, read):
-                    continue
-                if self._is_offered(read):
-                    return (
-                        f"the columns of the view {display_name(name)} are known once its tables are loaded: "
-                        f"load table {self.state.connections.canonical_name(read)}"
-                    )
-                inner = find_view(self.state.lake, read)
-                if inner is None:
-                    return f"{display_name(name)} reads {display_name(read)}, which does not exist"
-                if inner not in seen:
-                    seen.append(inner)
-        return f"the columns of the view {display_name(name)} cannot be found"
+        raise UnknownName(missing_tables.unreadable_table_message(table, self.state))
 
     def _columns_with_filters(self, table: TableName) -> tuple[Column, ...]:
         """Return the columns of a table that is not stored; those that are filters are described as such."""
@@ -239,12 +217,6 @@ class ListingCommands:
             if each.column.lower() not in known:
                 filters.setdefault(each.column, []).append(each)
         return [Column(column, "", _filter_description(own)) for column, own in filters.items()]
-
-    def _is_offered(self, table: TableName) -> bool:
-        connections = self.state.connections
-        if connections.is_relational(table.schema):
-            return False
-        return connections.has(table.schema) and table.table.lower() in connections.tables(table.schema)
 
     def _detection_note(self, table: TableName) -> str:
         """Return the pagination that the last load detected."""

@@ -17,9 +17,9 @@ import msgspec
 from unify.adapters.base import Page, Read, Scalar, TableConfig
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnknownName
-from unify.interpreter import adapter_access, system_columns
-from unify.interpreter import state as interpreter_state
+from unify.interpreter import adapter_access, missing_tables, system_columns
 from unify.interpreter.live.pushdown import required_filters_message
+from unify.interpreter.query import missing_tables
 from unify.interpreter.results import ResultColumn, Rows, Watcher, result_columns
 from unify.interpreter.state import State
 from unify.lake import catalog
@@ -85,8 +85,7 @@ class PeekCommand:
         if not catalog.table_columns(self.lake, name):
             if system_columns.find_system_table(name) is not None:
                 raise UnknownName(f"{name} is a system table, which has no earlier versions")
-            known = (state.name for state in self.state.table_states())
-            raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
+            raise UnknownName(missing_tables.unreadable_table_message(name, self.state))
         return name
 
     def _read_stored(self, name: TableName, limit: int) -> FlatRows:

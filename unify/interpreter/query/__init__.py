@@ -4,6 +4,7 @@
     table_resolver  TableResolver: the tables of connections that a statement uses, through views and macros
     load_client  LoadClient: enqueues load jobs and waits for them; starts the daemon if necessary
     early_start  EarlyStart: starts the daemon while a new lake is opened
+    missing_tables  messages for tables that cannot be read, with suggestions
     explain      `explain`: the loads and API requests that a statement needs, then DuckDB's plan
 
 Start with query.QueryRunner.run.

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnknownName
 from unify.interpreter.connections import ConnectionCatalog
-from unify.interpreter.state import unknown_table_message
+from unify.interpreter.query.missing_tables import unknown_table_message
 from unify.lake import catalog
 from unify.lake.definitions import definitions, prepared_statement, search_path
 from unify.lake.lake import Lake
