@@ -73,6 +73,11 @@ class StatementRunner:
     def in_transaction(self) -> bool:
         return self.transaction_thread is not None
 
+    @property
+    def has_renamed(self) -> bool:
+        """Whether the open transaction may have renamed a table."""
+        return self.in_transaction and {"alter", "rename"} <= self._changed_names
+
     def at_transaction_end(self, hook: Callable[[bool], None]) -> None:
         """Call ``hook`` once, with whether it was committed, when the open transaction ends."""
         self._transaction_hooks.append(hook)

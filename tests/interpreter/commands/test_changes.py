@@ -91,6 +91,16 @@ def test_columns_added_since_are_compared(unify: UnifyCommand) -> None:
     assert unify(f"changes t since '{between}'").rows == [["change", "a", "b"], ["insert", "2", "5"]]
 
 
+def test_a_renamed_table_is_compared_with_itself(unify: UnifyCommand) -> None:
+    assert unify("create table t as select range as a, 2 as b from range(3)").exit_status == 0
+    between = now()
+    renamed = "alter table t rename to u; alter table u rename column b to c; insert into u values (7, 7)"
+    answer = unify(f"{renamed}; changes u since '{between}'")
+    assert answer.rows == [["change", "a", "c"], ["insert", "7", "7"]]
+    pending = unify(f"begin; alter table u rename to v; changes v since '{between}'")
+    assert "this transaction has renamed a table" in pending.stderr
+
+
 def test_mistakes_are_explained(unify: UnifyCommand, shop: FaultServer) -> None:
     for statement, message in (
         ("changes shop.orders since 1 hour", "shop.orders is not loaded"),

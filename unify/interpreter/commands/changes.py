@@ -1,7 +1,7 @@
 """``changes``: the rows of a table that differ from an earlier version.
 
 The two versions are compared, not the loads between them. Rows are matched by key; without a key, a changed
-row counts as deleted and inserted. A renamed column is the same column.
+row counts as deleted and inserted. A renamed table or column is the same one.
 """
 
 from __future__ import annotations
@@ -51,12 +51,16 @@ class ChangesQuery:
         if not types:
             raise LoadFailed(f"{name} is not loaded, so it has no changes: load table {name}")
         table = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
-        then = f"SELECT * FROM {table} AT (TIMESTAMP => TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}')"
-        previous = catalog.column_names_at(self.lake, name, moment)
         note = f"since {moment:%Y-%m-%d %H:%M:%S %Z}"
-        if previous is None:
-            previous, note = {column.lower(): column for column in types}, f"{note}, before the table existed"
-            then = f"SELECT * FROM {table} WHERE false"
+        earlier = catalog.table_at(self.lake, name, moment)
+        if earlier is None:
+            previous: Mapping[str, str] = {column.lower(): column for column in types}
+            then, note = f"SELECT * FROM {table} WHERE false", f"{note}, before the table existed"
+        else:
+            previous, was = earlier.columns, f"lake.{quoted(name.schema)}.{quoted(earlier.name.table)}"
+            then = f"SELECT * FROM {was} AT (TIMESTAMP => TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}')"
+            if earlier.name.table.lower() != name.table.lower():
+                note = f"{note}, when it was called {earlier.name.table}"
         key = self._shared_key(name, types, previous)
         versions = TableVersions(f"SELECT * FROM {table}", then, types, previous, key)
         outcome = self.lake.execute(_keyed_diff_sql(versions) if key else _unkeyed_diff_sql(versions))

@@ -17,7 +17,7 @@ import msgspec
 from unify.adapters.base import Page, Read, Scalar, TableConfig
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnknownName
-from unify.interpreter import adapter_access, missing_tables, system_columns
+from unify.interpreter import adapter_access, system_columns
 from unify.interpreter.live.pushdown import required_filters_message
 from unify.interpreter.query import missing_tables
 from unify.interpreter.results import ResultColumn, Rows, Watcher, result_columns
