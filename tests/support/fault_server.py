@@ -334,10 +334,13 @@ def _read_request(incoming: Any) -> RecordedRequest | None:
     if len(line) != 3:
         return None
     headers: dict[str, str] = {}
-    while (raw := incoming.readline().strip()) != b"":
+    while (raw := incoming.readline()).strip() != b"":
         name, _, value = raw.decode("latin-1").partition(":")
         headers[name.strip().lower()] = value.strip()
-    body = incoming.read(int(headers.get("content-length", "0")))
+    length = int(headers.get("content-length", "0"))
+    body = incoming.read(length)
+    if not raw or len(body) < length:
+        return None  # the client was killed while it sent the request
     return RecordedRequest(line[0], line[1], headers, body, time.time())
 
 

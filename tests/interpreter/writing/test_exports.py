@@ -13,7 +13,7 @@ SOURCE = (
 
 @pytest.fixture
 def source(crm: Crm) -> Crm:
-    crm("clear table crm.people", "clear table crm.contacts", SOURCE)
+    crm(SOURCE)
     return crm
 
 

@@ -100,7 +100,7 @@ class SyncRunner:
             parts.append(f"{counts.failed:,} failed")
         write = f" (write {result.write})" if result.write is not None else ""
         callback = f"; callback {result.callback}" if result.callback.startswith("failed") else ""
-        reason = f": {result.reason}" if result.reason else ""
+        reason = f"\n  {result.reason}" if result.reason else ""  # a line of its own: logs have the first one
         return f"sync {sync.name}: {', '.join(parts)}{write}{callback}{reason}"
 
     # Writing
