@@ -180,7 +180,7 @@ def test_rows_that_others_change_meanwhile_are_not_overwritten(
         waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
         wait_until(lambda: postgres_server.run(waits, database) == "1\n")
         other.commit()
-        assert "1 row changed since they were read; nothing was written" in writing.result(30)
+        assert "1 row changed since the statement read the table; nothing was written" in writing.result(30)
     assert postgres_server.run("table stock", database) == "1|3\n"
 
 

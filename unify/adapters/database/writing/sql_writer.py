@@ -190,6 +190,6 @@ class SqlWriter(DatabaseWriter):
         if write.must_match and count != write.row_count:
             lost = format_count(abs(write.row_count - count), "row")
             raise QueryError(
-                f"{self.connection}.{write.target.name}: {lost} changed since they were read; "
+                f"{self.connection}.{write.target.name}: {lost} changed since the statement read the table; "
                 "nothing was written. Run the statement again"
             )
