@@ -100,7 +100,7 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         ("    for_each: {query: select 1 as a, rows: [{a: b}]}\n", False),
         ("    headers: {a b: c}\n", False),
         ("    write: {columns: {a: }, insert: {request: POST /x}, limits: {requests_per_hour: 5}}\n", True),
-        ("    write: {columns: {a: {only: [insert]}}, delete: {request: DELETE /x, undo: {a: b}}}\n", True),
+        ("    write: {columns: {a: {only: [insert]}}, delete: {request: PATCH /x, undo: {a: b}}}\n", True),
         ("    write: {columns: {a: }}\n", False),
         ("    write: {columns: {a: }, insert: {request: GET /x}}\n", False),
         ("    write: {columns: {a: }, insert: {request: POST /x, body: {a: 1}, form: {a: b}}}\n", False),

@@ -120,6 +120,25 @@ outcomes: [{state: deleted}, {state: unchanged, status: 404}]
     assert run_case(cards, case_of(cards, case)).differences == ()
 
 
+def test_a_deleted_row_is_restored_as_it_was_stored(tracker: AdapterSpec) -> None:
+    written = WRITE.replace(
+        '"DELETE /cards/{id}"', '"PATCH /cards/{id}", body: {open: false}, undo: {open: true, by: "{by}"}'
+    )
+    with open(tracker.path, "a", encoding="utf-8") as file:
+        file.write(f"    key: id\n{written}")
+    cards = load_spec(Path(tracker.path))
+    case = """\
+table: cards
+write: restore
+stored: [{id: 7, by: Ada}]
+exchanges: [{request: PATCH /cards/7, body: {open: true, by: Ada}, answer: {}}]
+outcomes: [{state: updated, status: 200}]
+"""
+    assert run_case(cards, case_of(cards, case)).differences == ()
+    with pytest.raises(SpecError, match="rows: restore sets no columns"):
+        case_of(cards, case.replace("stored:", "rows: [{name: x}]\nstored:"))
+
+
 @pytest.mark.parametrize(
     ("rows", "error"),
     [
@@ -138,6 +157,7 @@ def test_rows_are_checked_before_the_first_request(cards: AdapterSpec, rows: str
     ("right", "wrong", "message"),
     [
         ("write: insert", "write: upsert", "2:8: write: cards has no write.upsert"),
+        ("write: insert", "write: restore", "2:8: write: cards has no write.delete.undo"),
         ("write: insert", "write: instert", "2:8: write: expected one of insert, update, delete, upsert"),
         ("write: insert\n", "write: insert\nsince: a\n", "3:8: since: not allowed with write"),
         ("write: insert\n", "", "outcomes: requires write"),

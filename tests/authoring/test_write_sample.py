@@ -50,6 +50,13 @@ tables:
         outcomes: {done: results, failed: errors, by: n}
         divide: [400, 422]
   - {name: boards, request: GET /boards}
+  - name: lists
+    request: GET /lists
+    key: id
+    write:
+      columns: {title: {}}
+      update: {request: "PATCH /lists/{id}", body: {title: "{title}"}}
+      delete: {request: "PATCH /lists/{id}", body: {open: false}, undo: {open: true, seen: "{seen}"}}
 """
 Try = Callable[..., CommandResult]
 
@@ -132,6 +139,15 @@ def test_an_update_takes_the_stored_row_with_its_new_values(try_write: Try) -> N
     assert '  {"due":null}\n' in done.stdout
 
 
+def test_a_row_is_restored_as_it_was_stored(try_write: Try) -> None:
+    done = try_write("lists", "--write", "--rows", '[{"id": 7, "title": "Oil", "seen": 5}]')
+
+    assert "PATCH https://api.tracker.example/v2/lists/7" in done.stdout
+    assert '  {"open":false}\n' in done.stdout
+    assert '  {"open":true,"seen":5}\n' in done.stdout
+    assert '  {"open":true,"seen":"seen 1"}\n' in try_write("lists", "--write", "restore").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -146,7 +162,8 @@ def test_an_update_takes_the_stored_row_with_its_new_values(try_write: Try) -> N
         (["cards", "--rows", "[]"], 2, "--rows: only with --write"),
         (["cards", "--write", "upsert"], 2, "there is no upsert; it can insert, update, delete"),
         (["cards", "--write", "patch"], 2, "--write: unknown value 'patch'; use one of insert"),
-        (["boards", "--write"], 2, "boards has no key write; it can write cards, notes"),
+        (["cards", "--write", "restore"], 2, "there is no restore; it can insert, update, delete"),
+        (["boards", "--write"], 2, "boards has no key write; it can write cards, notes, lists"),
         (["cards", "--write", "--option", "tokn=x"], 2, "unknown option; its options are token, team"),
     ],
 )

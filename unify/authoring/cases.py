@@ -18,7 +18,7 @@ from unify.adapters.spec.formats import AnyRequestLine, ColumnName, HeaderName, 
 from unify.adapters.spec.model import AdapterSpec, Headers, StatusCode
 from unify.adapters.spec.parse import ProblemReport, parse_file
 from unify.adapters.spec.schema import TextFormat, doc
-from unify.adapters.spec.write import WriteOperation
+from unify.adapters.spec.write import RowOperation
 from unify.config.secrets import Secret
 from unify.model import RowState
 from unify.text import did_you_mean
@@ -122,10 +122,12 @@ class Case(Struct, frozen=True):
     error: Annotated[
         str | None, doc("Text in the error message; the load or write must fail.", "credentials")
     ] = None
-    write: Annotated[WriteOperation | None, doc("Operation that writes `rows`.", "insert")] = None
+    write: Annotated[
+        RowOperation | None, doc("Operation that writes `rows`; restore takes a delete back.", "insert")
+    ] = None
     stored: Annotated[
         tuple[Mapping[ColumnName, Json], ...],
-        doc("Stored rows that an update or delete has chosen.", "[{id: 1, name: old}]"),
+        doc("Stored rows that an update, delete or restore has chosen.", "[{id: 1, name: old}]"),
     ] = ()
     outcomes: Annotated[
         tuple[RecordedOutcome, ...], doc("Outcomes of the rows of `write`, in order.", "[{state: created}]")
@@ -217,21 +219,23 @@ def _validate_write(case: Case, spec: AdapterSpec, report: ProblemReport) -> Non
             report.add_problem((name,), "not allowed with write")
     table = spec.table(case.table)
     if table is not None and (table.write is None or table.write.request(case.write) is None):
-        report.add_problem(("write",), f"{case.table} has no write.{case.write}")
-    chooses = case.write in ("update", "delete")
+        name = "delete.undo" if case.write == "restore" else case.write
+        report.add_problem(("write",), f"{case.table} has no write.{name}")
+    sets_columns = case.write not in ("delete", "restore")
+    chooses = case.write == "update" or not sets_columns
     if chooses != bool(case.stored):
         text = "is missing: the rows that it chooses" if chooses else f"{case.write} chooses no rows"
         report.add_problem(("stored",), f"stored {text}" if chooses else text)
-    if case.write == "delete" and case.rows is not None:
-        report.add_problem(("rows",), "delete sets no columns")
+    if not sets_columns and case.rows is not None:
+        report.add_problem(("rows",), f"{case.write} sets no columns")
     if case.write == "update" and isinstance(case.rows, list) and len(case.rows) != len(case.stored):
         report.add_problem(("rows",), "expected one row for each of stored")
-    if case.write != "delete" and not case.rows:
+    if sets_columns and not case.rows:
         report.add_problem(("write",), f"{case.write} requires rows")
     if case.error is None and len(case.outcomes) != len(written_rows(case)):
         report.add_problem(("outcomes",), "expected one outcome for each row")
 
 
 def written_rows(case: Case) -> Sequence[Mapping[str, Json]]:
-    """The columns that a case with ``write`` sets, by row; for a delete none of each."""
+    """The columns that a case with ``write`` sets, by row; for a delete or restore none of each."""
     return case.rows if isinstance(case.rows, list) else [{} for _ in case.stored]

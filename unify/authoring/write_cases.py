@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from unify.adapters.base import TableWriter
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.model import TableSpec
-from unify.adapters.spec.write import RowOperation, WriteLimits, WriteOperation, WriteSpec
+from unify.adapters.spec.write import RowOperation, WriteLimits, WriteSpec
 from unify.authoring.cases import Case, written_rows
 from unify.interpreter.writing import row_checks
 from unify.load.protocol import LoadTask
@@ -32,11 +32,11 @@ _TENANT = "default"
 
 def planned_rows(
     spec: WriteSpec,
-    operation: WriteOperation,
+    operation: RowOperation,
     rows: Sequence[Mapping[str, object]],
     stored: Sequence[Mapping[str, object]] = (),
 ) -> list[PlannedRow]:
-    """Return the rows of a plan: their columns, and the stored rows that an update or delete has chosen.
+    """Return the rows of a plan: their columns, and the stored rows that an operation has chosen.
 
     ``spec.key`` is the key of the table.
     """
@@ -65,8 +65,8 @@ def check_planned_rows(
 ) -> None:
     """Check rows of one operation as a statement does before its first request. Raises QueryError."""
     for columns in {tuple(row.values): None for row in rows}:
-        if rows[0].action != "delete":
-            row_checks.check_columns(target, spec, cast("WriteOperation", rows[0].action), columns)
+        if rows[0].action not in ("delete", "restore"):
+            row_checks.check_columns(target, spec, cast("RowOperation", rows[0].action), columns)
     row_checks.check_rows(target, spec, rows, writer)
 
 

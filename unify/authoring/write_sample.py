@@ -18,7 +18,8 @@ from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.rest.row_writer import RowWriter
 from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, TableSpec
-from unify.adapters.spec.write import WriteOperation, WriteRequest, WriteSpec
+from unify.adapters.spec.validate_write import ROW_VARIABLE, ROWS_VARIABLE
+from unify.adapters.spec.write import RowOperation, WriteRequest, WriteSpec
 from unify.authoring.write_cases import check_planned_rows, planned_rows
 from unify.config.secrets import Secret
 from unify.engine.connection import open_database, quote_literal
@@ -53,7 +54,7 @@ class WriteSample(Struct, frozen=True):
     ``lost``  what is done with a row whose response is lost.
     """
 
-    operation: WriteOperation
+    operation: RowOperation
     rows: int
     requests: Sequence[Request]
     lost: LostResponse
@@ -66,7 +67,7 @@ def sample_writes(
     options: Mapping[str, str | Secret | None],
     *,
     rows: Sequence[Row] | None,
-    operations: Sequence[WriteOperation],
+    operations: Sequence[RowOperation],
     redactor: Redactor,
 ) -> Iterator[WriteSample]:
     """Build the requests of each operation; sends nothing.
@@ -89,7 +90,7 @@ def sample_writes(
 def _sample_operation(
     target: TableName,
     write: WriteSpec,
-    operation: WriteOperation,
+    operation: RowOperation,
     rows: Sequence[Row],
     writer: RowWriter,
     *,
@@ -107,7 +108,7 @@ def _sample_operation(
 
 
 def _render_requests(
-    writer: RowWriter, operation: WriteOperation, rows: Sequence[PlannedRow]
+    writer: RowWriter, operation: RowOperation, rows: Sequence[PlannedRow]
 ) -> Iterator[Request]:
     while rows:
         batch = writer.fit(operation, rows)
@@ -115,9 +116,9 @@ def _render_requests(
         rows = rows[len(batch) :]
 
 
-def _set_values(write: WriteSpec, operation: WriteOperation, row: Row, *, is_example: bool) -> Row:
+def _set_values(write: WriteSpec, operation: RowOperation, row: Row, *, is_example: bool) -> Row:
     """The columns of a row that the operation sets; the others of an update tell which row it is."""
-    if operation == "delete":
+    if operation in ("delete", "restore"):
         return {}
     settable = {each.name for each in write.columns if each.is_allowed_in(operation)}
     if operation == "update":
@@ -131,21 +132,24 @@ def _set_values(write: WriteSpec, operation: WriteOperation, row: Row, *, is_exa
 
 
 def _example_rows(
-    spec: AdapterSpec, table: TableSpec, write: WriteSpec, operation: WriteOperation
+    spec: AdapterSpec, table: TableSpec, write: WriteSpec, operation: RowOperation
 ) -> Sequence[Row]:
     """Rows with a value in each column that the operation sends, one or those of a small batch."""
     request = write.request(operation)
     assert request is not None
-    options = {option.name for option in spec.options}
+    others = {*(option.name for option in spec.options), ROW_VARIABLE, ROWS_VARIABLE}
     settable = [each.name for each in write.columns if each.is_allowed_in(operation)]
     stored = write.key if operation != "insert" else ()
-    addressed = template.variable_names_in([request.request, dict(request.params), dict(request.headers)])
-    names = dict.fromkeys([*(settable if operation != "delete" else ()), *stored, *addressed])
+    texts = [request.request, dict(request.params), dict(request.headers)]
+    if operation in ("delete", "restore"):
+        settable = []
+        texts += [request.body, request.each]
+    names = dict.fromkeys([*settable, *stored, *template.variable_names_in(texts)])
     types = {column.name: column.type or "" for column in table.columns}
     types |= {each.name: each.type for each in write.columns if each.type}
     count = EXAMPLE_ROWS if request.batch is not None and request.batch.rows > 1 else 1
     return [
-        {name: _example_value(name, types.get(name, ""), number) for name in names if name not in options}
+        {name: _example_value(name, types.get(name, ""), number) for name in names if name not in others}
         for number in range(1, count + 1)
     ]
 

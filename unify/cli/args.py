@@ -21,7 +21,13 @@ from unify.shell.invocation import ALL_OPERATIONS, Invocation, Step
 from unify.sizes import parse_size
 from unify.text import did_you_mean
 
-WRITE_OPERATIONS = ("insert", "update", "delete", "upsert")  # those of ``adapters.spec``, imported later
+ROW_OPERATIONS = (
+    "insert",
+    "update",
+    "delete",
+    "upsert",
+    "restore",
+)  # those of ``adapters.spec``, imported later
 IMPORT_FORMATS = ("airbyte", "openapi", "dlt", "postman", "har", "curl")  # those of ``importers``, likewise
 ROLES = ("reader", "loader", "writer")  # those of ``servers.users``, which is imported later
 
@@ -244,7 +250,7 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         "--write",
         nargs="?",
         const=ALL_OPERATIONS,
-        choices=(*WRITE_OPERATIONS, ALL_OPERATIONS),
+        choices=(*ROW_OPERATIONS, ALL_OPERATIONS),
         help="for spec try: show the requests that write rows, and send nothing",
     )
     add("--rows", metavar="FILE", help="for spec try --write: rows as JSON, or a file of JSON or CSV")

@@ -17,7 +17,7 @@ from unify.adapters.rest.pushdown import apply_filters, missing_filters
 from unify.adapters.spec import template
 from unify.adapters.spec.loader import load_spec
 from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec
-from unify.adapters.spec.write import WriteOperation, WriteSpec
+from unify.adapters.spec.write import RowOperation, WriteSpec
 from unify.authoring.cases import cases_folder, find_cases, load_case
 from unify.authoring.sample import Sample, describe_shape, fetch_sample
 from unify.config.connections import Connection
@@ -286,12 +286,12 @@ def _try_write(
     return 1 if failed else 0
 
 
-def _write_operations(write: WriteSpec, table: TableSpec, wanted: str) -> tuple[WriteOperation, ...]:
+def _write_operations(write: WriteSpec, table: TableSpec, wanted: str) -> tuple[RowOperation, ...]:
     if wanted == ALL_OPERATIONS:
-        return write.operations
-    operation = cast("WriteOperation", wanted)
+        return write.row_operations
+    operation = cast("RowOperation", wanted)
     if write.request(operation) is None:
-        raise UsageError(f"{table.name}: there is no {operation}; it can {', '.join(write.operations)}")
+        raise UsageError(f"{table.name}: there is no {operation}; it can {', '.join(write.row_operations)}")
     return (operation,)
 
 

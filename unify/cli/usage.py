@@ -99,10 +99,10 @@ COMMAND_HELP = {
         "Fetches one page of a table of the spec FILE and shows the request, the columns and some rows;\n"
         "with --pages N so many pages, and how they end.\n"
         "Stores nothing. --option supplies an option of the connection: --option token='${GITHUB_TOKEN}'.\n"
-        "With --write, shows the requests of insert, update, delete and upsert, or of the OPERATION, and\n"
-        "sends nothing; secret options may be left out. The rows are examples, or those of --rows: JSON\n"
-        'such as \'[{"title": "x"}]\', or a file of JSON, JSON lines or CSV. Rows to update or delete are\n'
-        "stored rows, with the new values of the columns that an update sets.",
+        "With --write, shows the requests of insert, update, delete, upsert and restore (of a deleted row),\n"
+        "or of the OPERATION, and sends nothing; secret options may be left out. The rows are examples, or\n"
+        'those of --rows: JSON such as \'[{"title": "x"}]\', or a file of JSON, JSON lines or CSV. Rows to\n'
+        "update, delete or restore are stored rows, with the new values of the columns that an update sets.",
         (2, "FILE TABLE"),
     ),
     "spec test": CommandHelp(

@@ -92,7 +92,7 @@ def test_each_operation_of_a_writable_table_has_a_case_and_each_column_is_sent_i
     cases = [case for case in _cases(spec.name) if case.table == table.name and case.write is not None]
     sent = {name for case in cases for row in written_rows(case) for name in row}
 
-    assert {case.write for case in cases} == set(write.operations)
+    assert {case.write for case in cases} == set(write.row_operations)
     assert [column.name for column in write.columns if column.name not in sent] == []
     assert all(column.description for column in write.columns)
     for operation in write.operations:

@@ -95,6 +95,17 @@ ORDERS = """\
 @pytest.mark.parametrize(
     ("right", "wrong", "problem"),
     [
+        ('body: {name: "{name}"}', 'body: {name: "{name}"}, undo: {a: 1}', "update.undo: only for delete"),
+        (
+            "      update:",
+            '      delete: {request: "DELETE /orders/{id}", undo: {a: 1}}\n      update:',
+            "15:54: tables.orders.write.delete.undo: the same request with this body would delete the row",
+        ),
+        (
+            "      update:",
+            '      delete: {request: "PATCH /orders/{id}", form: {a: 1}, undo: {a: 1}}\n      update:',
+            "delete.undo: it is a body, and delete sends a form",
+        ),
         (
             "      update:",
             "      updaet:",

@@ -97,12 +97,23 @@ class _WriteValidator:
             self._validate_texts(request.each, in_body | {ROW_VARIABLE}, operation, "each")
         if request.body is not None and request.form is not None:
             self._add("expected body or form, not both", operation, "form")
+        self._validate_undo(operation, request)
         self._validate_batch(operation, request)
         self._validate_settle(operation, request, in_address)
         if operation != "upsert" and request.outcomes.new is not None:
             self._add("only for upsert", operation, "outcomes", "new")
         if operation != "insert" and request.created:
             self._add("only an insert creates rows", operation, "created")
+
+    def _validate_undo(self, operation: WriteOperation, request: WriteRequest) -> None:
+        if request.undo is None:
+            return
+        if operation != "delete":
+            self._add("only for delete; an update is taken back by an update", operation, "undo")
+        elif request.method == "DELETE":
+            self._add("the same request with this body would delete the row again", operation, "undo")
+        elif request.form is not None:
+            self._add("it is a body, and delete sends a form", operation, "undo")
 
     def _settable_variables(self, operation: WriteOperation) -> set[str]:
         """Options, the key, and the columns that the operation may set."""

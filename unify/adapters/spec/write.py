@@ -166,7 +166,10 @@ class WriteRequest(Struct, frozen=True):
             "Status codes with which a batch is sent again in halves, to find the refused row.", "[400, 422]"
         ),
     ] = ()
-    undo: Annotated[Json, doc("Body of the request that takes it back.", "{state: open}")] = None
+    undo: Annotated[
+        Json,
+        doc("Body with which the request of a delete restores the row, which still exists.", "{state: open}"),
+    ] = None
 
     @property
     def method(self) -> str:
@@ -218,6 +221,12 @@ class WriteSpec(Struct, frozen=True):
     @property
     def operations(self) -> tuple[WriteOperation, ...]:
         return tuple(each for each in WRITE_OPERATIONS if self.request(each) is not None)
+
+    @property
+    def row_operations(self) -> tuple[RowOperation, ...]:
+        """The operations, and restore if a deleted row can be restored."""
+        can_restore = self.request("restore") is not None
+        return (*self.operations, *(("restore",) if can_restore else ()))
 
     def column(self, name: str) -> WriteColumn | None:
         """The column of this name, in any case."""
