@@ -7,6 +7,7 @@
     report    the report, as text and JSON
     model     the model that every importer builds: API, auth offers, tables, requests, paging, leftovers
     common    documents with line numbers, names, secrets, shapes of responses, parents, paging by names
+    airbyte   Airbyte declarative manifests
     openapi   OpenAPI 2 and 3 documents
     dlt       dlt rest_api configurations
     recorded  curl commands, HAR recordings and Postman collections

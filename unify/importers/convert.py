@@ -115,9 +115,10 @@ def _set_options(api: ImportedAPI, auth: AuthOffer | None, values: Mapping[str, 
     """Set the defaults that the user gives, and leave out options that nothing uses."""
     by_name = {option.name: option for option in api.options}
     for name in values:
-        if name not in by_name:
-            raise UsageError(f"--option {name}: unknown option{did_you_mean(name, by_name)}")
-        if by_name[name].secret:
+        if name not in by_name and name not in api.choices:
+            hint = did_you_mean(name, (*by_name, *api.choices))
+            raise UsageError(f"--option {name}: unknown option{hint}")
+        if name in by_name and by_name[name].secret:
             raise UsageError(f"--option {name}: is a secret; a spec holds none, set it in connections.yaml")
     settings = dict(auth.settings) if auth is not None else {}
     tables = [msgspec.to_builtins(table) for table in api.tables]

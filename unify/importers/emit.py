@@ -20,9 +20,9 @@ LINE_LENGTH = 110
 _INDENT = "  "
 _BLOCK_KEYS = ("options", "tables")  # always written in several lines
 # Texts that need no quotes, within {…} and […] and elsewhere.
-_PLAIN = re.compile(r"[A-Za-z_/$.%(][A-Za-z0-9_/$.%()+*<>=~ -]*(?:[:'][A-Za-z0-9_/$.%()+*<>=~-]+)*")
+_PLAIN = re.compile(r"[A-Za-z_/$.(][A-Za-z0-9_/$.%()+*<>=~ -]*(?:[:'][A-Za-z0-9_/$.%()+*<>=~-]+)*")
 _PLAIN_ALONE = re.compile(
-    r"[A-Za-z_/$.%(](?:[^\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff#:]|:(?! |$)|(?<! )#)*"
+    r"[A-Za-z_/$.(](?:[^\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff#:]|:(?! |$)|(?<! )#)*"
 )
 _DURATION = re.compile(r"[0-9]+ [a-z]+")
 _YAML_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
@@ -86,7 +86,9 @@ def _column_document(column: dict[str, Json]) -> Json:
 
 def _source_lines(source: ImportSource) -> Iterator[str]:
     """The comment that says where the spec comes from; the terms of a licence stay with it."""
-    name = " ".join(part for part in (source.name or source.format, source.version) if part)
+    known = {"airbyte": "an Airbyte manifest"}
+    own_name = source.name or known.get(source.format, source.format)
+    name = " ".join(part for part in (own_name, source.version) if part)
     licence = f", {source.licence}" if source.licence else ""
     yield _comment(f"Converted from {name}{licence}")
 

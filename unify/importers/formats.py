@@ -31,6 +31,10 @@ def import_sources(
             from unify.importers.recorded.postman import import_postman
 
             return import_postman(sources, settings)
+        case "airbyte":
+            from unify.importers.airbyte.streams import import_airbyte
+
+            return import_airbyte(sources, settings)
         case "dlt":
             from unify.importers.dlt.resources import import_dlt
 

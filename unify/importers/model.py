@@ -163,6 +163,7 @@ class ImportedAPI(Struct, frozen=True):
     """An API as a source describes it.
 
     ``auths``  the ways to authenticate, best first; none: requests are sent without credentials.
+    ``choices``  options that are decided when the API is imported, besides those of ``options``.
     ``tables`` in the order of the source; a parent stands before its children.
     """
 
@@ -172,6 +173,7 @@ class ImportedAPI(Struct, frozen=True):
     description: str = ""
     documentation: str = ""
     options: tuple[ImportedOption, ...] = ()
+    choices: tuple[str, ...] = ()
     auths: tuple[AuthOffer, ...] = ()
     headers: Mapping[str, str] = {}
     paging: ImportedPaging | None = None

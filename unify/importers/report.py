@@ -109,9 +109,11 @@ def _next_command(api: ImportedAPI, auth: AuthOffer | None, file: str) -> str:
         return ""
     table = next((each for each in api.tables if each.for_each is None), api.tables[0])
     used = _used_variables(api, auth, table)
+    credentials = variables_in(dict(auth.settings)) if auth is not None else set()
     words = ["unify", "spec", "try", file if file != "-" else f"{api.name}.yaml", table.name]
     for option in api.options:
-        if option.name in used and option.required and option.default is None:
+        is_needed = option.required or option.name in credentials
+        if option.name in used and is_needed and option.default is None:
             value = f"${{{option.name.upper()}}}" if option.secret else "…"
             words += ["--option", f"{option.name}={value}"]
     return shlex.join(words).replace("'…'", "…")

@@ -16,7 +16,7 @@ from unify.adapters.spec.model import ColumnDef, Incremental, Limits
 from unify.adapters.spec.paging import Paging
 
 
-def time_windows(incremental: Incremental, at: str, now: float) -> list[rest_incremental.TimeWindow]:
+def time_windows(incremental: Incremental, at: str | None, now: float) -> list[rest_incremental.TimeWindow]:
     return list(rest_incremental.time_windows(incremental, at, datetime.fromtimestamp(now, UTC)))
 
 
@@ -205,6 +205,11 @@ class TestWindows:
         incremental = Incremental("at", start="2026-01-01T00:00:00Z", window_s=10 * 86400.0)
         found = [(part.cursor, part.until) for part in time_windows(incremental, at, january.now)]
         assert found == slices
+
+    @pytest.mark.parametrize(("form", "begin"), [(None, "2025-12-26T13:00:00Z"), ("date", "2025-12-26")])
+    def test_a_start_can_be_an_age(self, january: FixedClock, form: str | None, begin: str) -> None:
+        incremental = Incremental("at", start="30 days ago", format=form)
+        assert [part.cursor for part in time_windows(incremental, None, january.now)] == [begin]
 
     def test_a_cursor_in_the_future_is_one_window(
         self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock

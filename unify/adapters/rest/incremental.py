@@ -10,7 +10,9 @@ from itertools import count
 from math import isfinite
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from unify.adapters.spec.formats import parse_age
 from unify.adapters.spec.model import Incremental, TableSpec
 
 # Dates that start with a name or year, in strptime's terms; UTC, GMT and Z are written +0000.
@@ -97,6 +99,14 @@ def _subtract_lookback(number: str, lookback_s: float) -> str:
     return str(int(earlier)) if number.strip().lstrip("+-").isdigit() else str(earlier)
 
 
+def absolute_start(incremental: Incremental, now: datetime) -> Incremental:
+    """``incremental`` with a start such as ``30 days ago`` as a time in UTC."""
+    age_s = parse_age(incremental.start or "")
+    if age_s is None:
+        return incremental
+    return replace(incremental, start=format_timestamp(now - timedelta(seconds=age_s), "iso8601"))
+
+
 class TimeWindow(Struct, frozen=True):
     """The rows of one request by time; ``until`` None: without an end."""
 
@@ -107,6 +117,7 @@ class TimeWindow(Struct, frozen=True):
 
 def time_windows(incremental: Incremental | None, stored: str | None, now: datetime) -> Iterator[TimeWindow]:
     """The time windows of a read: one, or those of ``window``, each starting at the end of the one before."""
+    incremental = absolute_start(incremental, now) if incremental is not None else None
     if incremental is None or incremental.window_s is None:
         yield TimeWindow(request_cursor(incremental, stored) if incremental is not None else None)
         return

@@ -201,6 +201,17 @@ def check_column_format(value: str) -> str:
     return check_time_format(value)
 
 
+def parse_age(value: str) -> float | None:
+    """Return the seconds of ``30 days ago``; None for another text."""
+    words, ago, rest = value.strip().rpartition(" ago")
+    if not ago or rest:
+        return None
+    try:
+        return parse_duration(words)
+    except ValueError:
+        return None
+
+
 def check_interval(value: str) -> float:
     """Return the seconds of ``every 1 day``."""
     return parse_duration(value.strip().removeprefix("every "))

@@ -192,7 +192,10 @@ class Incremental(Struct, frozen=True):
 
     cursor: Annotated[ColumnName, doc("Column that grows with each change.", "updated_at")]
     param: Annotated[str | None, doc("Parameter for the cursor, if not `{cursor}`.", "since")] = None
-    start: Annotated[str | None, doc("Start of the first load.", "2015-01-01T00:00:00Z")] = None
+    start: Annotated[
+        str | None,
+        doc("Start of the first load: a time, or an age such as `30 days ago`.", "2015-01-01T00:00:00Z"),
+    ] = None
     lookback_s: Annotated[Duration, doc("Overlap with the previous load.", "5 minutes", default="0")] = field(
         name="lookback", default=0.0
     )

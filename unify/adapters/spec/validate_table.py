@@ -216,8 +216,11 @@ class TableValidator:
             and not template.variable_names(start)
             and incremental.format in (None, "iso8601", "date")
             and not _is_timestamp_or_number(start)
+            and formats.parse_age(start) is None
         ):
-            text = f"{start!r} is not a timestamp, such as 2015-01-01T00:00:00Z"
+            text = (
+                f"{start!r} is not a timestamp, such as 2015-01-01T00:00:00Z, or an age, such as 30 days ago"
+            )
             self._add(text, "incremental", "start")
 
     def _validate_refresh(self) -> None:

@@ -52,7 +52,7 @@ class ResponseModel(Struct, frozen=True):
     example: Json
 
 
-class Operation(Struct, frozen=True):
+class GetOperation(Struct, frozen=True):
     """A GET of a path, with the parameters of path and operation."""
 
     path: str
@@ -109,7 +109,7 @@ class OpenAPIDocument:
             self._files[path] = parse_document(read_source(str(path))) if path.is_file() else None
         return self._files[path]
 
-    def operations(self) -> Iterator[Operation]:
+    def operations(self) -> Iterator[GetOperation]:
         """The GET operations, in the order of the document."""
         for path, item in members_of(self.root.get("paths")).items():
             resolved = self.resolve(item)
@@ -118,7 +118,7 @@ class OpenAPIDocument:
                 own = [*items_of(resolved.get("parameters")), *items_of(value.get("parameters"))]
                 parameters = {(each.name, each.place): each for each in map(self._parameter, own)}
                 line = line_of(value) or self.source.line_of(f'"{path}"')
-                yield Operation(path, value, tuple(parameters.values()), line)
+                yield GetOperation(path, value, tuple(parameters.values()), line)
 
     def _parameter(self, value: Json) -> Parameter:
         found = self.resolve(value)
@@ -127,7 +127,7 @@ class OpenAPIDocument:
         description = text_of(found.get("description"))
         return Parameter(name, place, found.get("required") is True, schema, description)
 
-    def response(self, operation: Operation) -> ResponseModel | str:
+    def response(self, operation: GetOperation) -> ResponseModel | str:
         """The JSON response of an operation; or a text that says why there is none."""
         responses = members_of(operation.value.get("responses"))
         status = next((each for each in ("200", "201", "2XX", "2xx", "default") if each in responses), None)

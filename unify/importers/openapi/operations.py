@@ -32,7 +32,7 @@ from unify.importers.model import (
     ImportSource,
     Leftover,
 )
-from unify.importers.openapi.document import OpenAPIDocument, Operation, base_url_of
+from unify.importers.openapi.document import GetOperation, OpenAPIDocument, base_url_of
 from unify.importers.openapi.paging import find_paging
 from unify.importers.openapi.schemas import descriptions_of, shape_of_schema
 from unify.importers.openapi.security import find_auths
@@ -45,7 +45,7 @@ class _FoundTable(Struct, frozen=True):
     """An operation that lists rows, or of one object (``rows`` None)."""
 
     name: str
-    operation: Operation
+    operation: GetOperation
     schema: Json
     shape: Shape
     rows: FoundRows | None
@@ -97,7 +97,7 @@ def _find_tables(document: OpenAPIDocument, *, live: bool) -> tuple[list[_FoundT
 
 
 def _read_operation(
-    document: OpenAPIDocument, operation: Operation, names: Sequence[str], *, live: bool
+    document: OpenAPIDocument, operation: GetOperation, names: Sequence[str], *, live: bool
 ) -> _FoundTable | str:
     """The table of an operation, or why there is none."""
     response = document.response(operation)
@@ -124,7 +124,7 @@ def _read_operation(
     return f"{rows}{hint}"
 
 
-def _unusable(operation: Operation) -> str | None:
+def _unusable(operation: GetOperation) -> str | None:
     if operation.value.get("deprecated") is True:
         return "it is deprecated"
     if re.search(r"[\s\\#]|/\.\.?(/|$)|\{[^}]*\{", operation.path):
@@ -211,7 +211,7 @@ class _TableBuilder:
             line=operation.line,
         )
 
-    def _add_path_options(self, link: LinkedTable, operation: Operation) -> None:
+    def _add_path_options(self, link: LinkedTable, operation: GetOperation) -> None:
         parameters = operation.in_place("path")
         for name, parameter in link.options.items():
             if name not in self._options:
@@ -276,7 +276,7 @@ def _reserved(found: Sequence[_FoundTable], options: Mapping[str, ImportedOption
     return {*options, *map(option_name, names)}
 
 
-def _summary(operation: Operation) -> str:
+def _summary(operation: GetOperation) -> str:
     value = operation.value
     return describe(value.get("summary")) or describe(value.get("description"))
 

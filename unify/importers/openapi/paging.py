@@ -16,7 +16,7 @@ from unify.importers.common.query_paging import (
 )
 from unify.importers.common.shapes import Shape
 from unify.importers.model import ImportedPaging
-from unify.importers.openapi.document import OpenAPIDocument, Operation, Parameter
+from unify.importers.openapi.document import GetOperation, OpenAPIDocument, Parameter
 
 Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 _NEXT_URLS = frozenset(
@@ -57,7 +57,7 @@ _AROUND = frozenset(
 
 
 def find_paging(
-    document: OpenAPIDocument, operation: Operation, shape: Shape
+    document: OpenAPIDocument, operation: GetOperation, shape: Shape
 ) -> tuple[ImportedPaging | None, frozenset[str]]:
     """The paging of an operation, and the parameters that it sends. None: found out when it is read."""
     query = operation.in_place("query")
@@ -119,7 +119,7 @@ def _size_of(parameter: Parameter | None) -> int | None:
     return int(default) if isinstance(default, int) and default >= 1 else DEFAULT_SIZE
 
 
-def _has_link_header(document: OpenAPIDocument, operation: Operation) -> bool:
+def _has_link_header(document: OpenAPIDocument, operation: GetOperation) -> bool:
     responses = members_of(operation.value.get("responses"))
     response = document.resolve(responses.get("200", responses.get("default")))
     headers: Mapping[str, Json] = members_of(response.get("headers"))

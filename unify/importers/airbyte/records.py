@@ -1,0 +1,283 @@
+"""Records: where they are in a response, which are kept, and what is added to or removed from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct, field
+
+from unify.importers.airbyte.context import StreamContext, shown
+from unify.importers.airbyte.jinja.values import Known, Moment, Operation, Ref, Value, roots_of
+from unify.importers.airbyte.manifest import Component, NotImportable, type_of
+from unify.importers.common.documents import items_of, members_of, text_of
+from unify.importers.common.names import describe
+from unify.importers.model import ImportedColumn, Json
+
+_PATH_STEP = re.compile(r"[^\s{}\[\]]+")
+MAX_DESCRIBED = 30  # columns of a table with descriptions
+
+
+class RecordPlan(Struct):
+    """What of the rows the spec says."""
+
+    rows: str | None = None
+    format: str | None = None
+    csv: dict[str, Json] = field(default_factory=dict)
+    where: dict[str, Json] = field(default_factory=dict)
+    columns: dict[str, ImportedColumn] = field(default_factory=dict)
+    exclude: list[str] = field(default_factory=list)
+
+
+def read_records(stream: Component, retriever: Component, ctx: StreamContext) -> RecordPlan:
+    """The rows of a stream. Raises NotImportable."""
+    plan = RecordPlan()
+    selector = members_of(retriever.get("record_selector"))
+    _read_decoder(members_of(retriever.get("decoder")), plan, ctx)
+    plan.rows = _read_extractor(members_of(selector.get("extractor")), plan, ctx)
+    _read_filter(members_of(selector.get("record_filter")), plan, ctx)
+    for each in map(members_of, items_of(stream.get("transformations"))):
+        _read_transformation(each, stream, plan, ctx)
+    return plan
+
+
+def _read_decoder(decoder: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+    match type_of(decoder):
+        case "" | "JsonDecoder":
+            return
+        case "JsonlDecoder" | "JsonLineParser":
+            plan.format = "jsonl"
+        case "XmlDecoder":
+            plan.format = "xml"
+        case "CsvDecoder" | "CsvParser":
+            plan.format = "csv"
+            delimiter = text_of(decoder.get("delimiter"))
+            plan.csv = {"delimiter": delimiter} if delimiter else {}
+            encoding = text_of(decoder.get("encoding"))
+            if encoding and encoding.lower() not in ("utf-8", "utf8"):
+                plan.csv["encoding"] = encoding
+        case "GzipDecoder" | "CompositeRawDecoder" | "GzipParser":
+            inner = members_of(decoder.get("decoder") or decoder.get("parser") or decoder.get("inner_parser"))
+            _read_decoder(inner, plan, ctx)
+        case other:
+            text = f"{other} (Python)" if other.startswith("Custom ") else f"responses of {other}"
+            raise NotImportable(text, decoder)
+
+
+def _read_extractor(extractor: Component, plan: RecordPlan, ctx: StreamContext) -> str | None:
+    if type_of(extractor) != "DpathExtractor":
+        kind = type_of(extractor)
+        raise NotImportable(
+            f"{kind} (Python)" if kind.startswith("Custom ") else f"extractor {kind}", extractor
+        )
+    path = extractor.get("field_path")
+    given = path if isinstance(path, list) else [path] if isinstance(path, str) and path else []
+    steps = [ctx.text(each, extractor) for each in given]
+    steps = [each for each in steps if each != ""]
+    if plan.format in ("csv", "jsonl"):
+        return None
+    if plan.format == "xml":
+        return _xml_rows(steps, extractor)
+    if any(not _PATH_STEP.fullmatch(each) for each in steps):
+        raise NotImportable(f"rows at {steps}", extractor)
+    return rows_path(steps, extractor)
+
+
+def rows_path(steps: Sequence[str], component: Component) -> str:
+    """The dotted path of rows; ``*`` at the end stands for every member, in lists for every item."""
+    if not steps:
+        return "$"
+    if "*" in steps[:-1]:
+        inner = [each for index, each in enumerate(steps) if each != "*" or index == len(steps) - 1]
+        if steps[0] == "*" and len(steps) == 1:
+            raise NotImportable("rows at *", component)
+        return ".".join(inner)
+    return ".".join(steps) if steps != ["*"] else "$.*"
+
+
+def _xml_rows(steps: Sequence[str], extractor: Component) -> str:
+    """The root element is a step of theirs, not of ours."""
+    if len(steps) < 2:
+        raise NotImportable("rows of XML at the root", extractor)
+    return ".".join(each for each in steps[1:] if each != "*")
+
+
+# -- filters -----------------------------------------------------------------------------------------
+
+
+def _read_filter(record_filter: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+    if not record_filter:
+        return
+    if type_of(record_filter) != "RecordFilter":
+        raise NotImportable(f"{type_of(record_filter)} (Python)", record_filter)
+    condition = record_filter.get("condition")
+    if not condition:
+        return
+    value = ctx.fold(condition, record_filter)
+    folder = ctx.folder(record_filter)
+    known = folder.truth(value)
+    if known is True or value == Known(""):
+        return
+    for part in _conjuncts(value):
+        if roots_of(part) & {"interval", "state"} or _is_client_start(part):
+            ctx.note("rows older than the start are kept; the source filters them itself")
+            continue
+        path, texts = _equality(part, record_filter, condition)
+        plan.where[path] = texts[0] if len(texts) == 1 else texts
+
+
+def _conjuncts(value: Value) -> Iterator[Value]:
+    if isinstance(value, Operation) and value.operator == "and":
+        yield from _conjuncts(value.left)
+        yield from _conjuncts(value.right)
+    else:
+        yield value
+
+
+def _is_client_start(value: Value) -> bool:
+    """Whether a condition compares a column with an option of the start."""
+    if not isinstance(value, Operation) or value.operator not in (">", ">=", "<", "<="):
+        return False
+    sides = {root for side in (value.left, value.right) for root in roots_of(side)}
+    return sides == {"record", "config"}
+
+
+def _equality(value: Value, component: Component, text: Json) -> tuple[str, list[str]]:
+    """A path and the texts that are kept. Raises NotImportable for other conditions."""
+    match value:
+        case Operation(operator="==", left=Ref(root="record") as ref, right=Known(value=known)):
+            return _dotted(ref, component), [_as_text(known)]
+        case Operation(operator="==", left=Known(value=known), right=Ref(root="record") as ref):
+            return _dotted(ref, component), [_as_text(known)]
+        case Operation(operator="in", left=Ref(root="record") as ref, right=Known(value=list() as items)):
+            return _dotted(ref, component), [_as_text(each) for each in items]
+        case Operation(operator="or"):
+            left, right = (_equality(each, component, text) for each in (value.left, value.right))
+            if left[0] == right[0]:
+                return left[0], [*left[1], *right[1]]
+        case Ref(root="record") as ref if ref.steps and ref.default in (None, False):
+            return _dotted(ref, component), ["true"]
+        case Operation(operator="not", left=Ref(root="record") as ref) if _is_flag(ref):
+            return _dotted(ref, component), ["false"]
+    raise NotImportable(f"keeps rows by a condition: {shown(text)}", component)
+
+
+def _is_flag(ref: Ref) -> bool:
+    name = str(ref.steps[-1]) if ref.steps else ""
+    return bool(re.match(r"is_|has_|is[A-Z]|deleted$|archived$|active$", name)) and ref.default is not None
+
+
+def _as_text(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def _dotted(ref: Ref, component: Component) -> str:
+    steps = [str(each) for each in ref.steps]
+    if not steps or any(not _PATH_STEP.fullmatch(each) for each in steps):
+        raise NotImportable(f"reads the record at {steps}", component)
+    return ".".join(steps)
+
+
+# -- transformations ---------------------------------------------------------------------------------
+
+
+def _read_transformation(each: Component, stream: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+    if (condition := each.get("condition")) and ctx.folder(each).truth(ctx.fold(condition, each)) is not True:
+        if type_of(each) == "RemoveFields":
+            return
+        raise NotImportable(f"changes rows by a condition: {shown(condition)}", each)
+    match type_of(each):
+        case "AddFields":
+            for definition in map(members_of, items_of(each.get("fields"))):
+                _add_field(definition, plan, ctx)
+        case "RemoveFields":
+            for pointer in items_of(each.get("field_pointers")):
+                _remove_field(items_of(pointer), stream, plan, ctx)
+        case "KeysToLower" | "FlattenFields":
+            return
+        case "KeysToSnakeCase" | "KeysReplace" | "DpathFlattenFields" as kind:
+            raise NotImportable(f"renames its columns ({kind})", each)
+        case other:
+            raise NotImportable(
+                f"{other} (Python)" if other.startswith("Custom ") else f"transforms: {other}", each
+            )
+
+
+def _add_field(definition: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+    path = [ctx.text(each, definition) for each in items_of(definition.get("path"))]
+    name = "_".join(path)
+    text = definition.get("value")
+    value = ctx.fold(text, definition)
+    if value == Known(None) or _is_now(value):
+        if _is_now(value):
+            ctx.note(f"{name} is left out: the time of the load")
+        return
+    match value:
+        case Ref(root="record"):
+            source = _dotted(value, definition)
+            if source == ".".join(path):
+                return
+            if value.default not in (None, "", False):
+                raise NotImportable(f"column {name} has a default: {shown(text)}", definition)
+        case Known():
+            raise NotImportable(f"column {name} is a constant: {shown(text)}", definition)
+        case Ref(root="interval") | Moment(base=Ref(root="interval")) if ctx.has_window:
+            source = str(ctx.render(value, definition, text))
+        case Ref(root="config" | "partition"):
+            source = str(ctx.render(value, definition, text))
+        case _:
+            raise NotImportable(f"column {name} is an expression: {shown(text)}", definition)
+    plan.columns[name] = ImportedColumn(name, source=source)
+    plan.exclude = [each for each in plan.exclude if each not in (name, f"{name}_*")]
+
+
+def _is_now(value: Value) -> bool:
+    return isinstance(value, Moment) and value.base in ("now", "today")
+
+
+def _remove_field(pointer: Sequence[Json], stream: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+    steps = [ctx.text(each, stream) for each in pointer]
+    name = "_".join(steps)
+    if not steps or "*" in steps[:1]:
+        ctx.note(f"columns {'.'.join(steps)} are kept; the source removes them")
+        return
+    plan.columns.pop(name, None)
+    plan.exclude.append(name)
+    if _is_object(stream, steps) and f"{name}_*" not in plan.exclude:
+        plan.exclude.append(f"{name}_*")
+
+
+def schema_properties(stream: Component) -> Mapping[str, Json]:
+    """The columns of an inline schema."""
+    loader = stream.get("schema_loader")
+    loaders = loader if isinstance(loader, list) else [loader]
+    for each in map(members_of, loaders):
+        properties = members_of(members_of(each.get("schema")).get("properties"))
+        if properties:
+            return properties
+    return {}
+
+
+def _is_object(stream: Component, steps: Sequence[str]) -> bool:
+    """Whether the schema says that a removed member is an object; then its members are columns."""
+    properties: Mapping[str, Json] = schema_properties(stream)
+    value: Mapping[str, Json] = {}
+    for step in steps:
+        value = members_of(properties.get(step))
+        properties = members_of(value.get("properties"))
+    kind = value.get("type")
+    return "object" in (kind if isinstance(kind, list) else [kind])
+
+
+def described_columns(stream: Component, plan: RecordPlan) -> list[ImportedColumn]:
+    """The descriptions of the columns that the schema has."""
+    found: dict[str, ImportedColumn] = {}
+    for name, value in schema_properties(stream).items():
+        text = describe(members_of(value).get("description"), 90)
+        kind = members_of(value).get("type")
+        kinds = kind if isinstance(kind, list) else [kind]
+        is_plain = not {"object", "array"} & set(filter(None, map(text_of, kinds)))
+        is_kept = name not in plan.columns and name not in plan.exclude and name.lower() not in found
+        if text and is_plain and is_kept and name.strip():
+            found[name.lower()] = ImportedColumn(name, description=text)
+    return list(found.values())[:MAX_DESCRIBED]
