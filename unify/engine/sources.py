@@ -67,6 +67,11 @@ def is_pipe(name: str) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
+def is_named_pipe(name: str) -> bool:
+    """Whether ``name`` is a pipe of a file system, which another program opens for writing."""
+    return not name.startswith(OPEN_FILES) and is_pipe(name)
+
+
 def remote_names(sql: str, definitions: Iterable[str] = ()) -> Sequence[str]:
     """The addresses of other machines that ``sql``, or a view or macro that it uses, reads or writes.
 

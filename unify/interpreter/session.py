@@ -111,6 +111,9 @@ class Session:
         )
         if self.stdin_is_script:
             lake.statements.script_stream = sources.open_stream_id("/dev/stdin")
+        lake.statements.on_named_pipe = lambda name: self.watcher.notice(
+            f"reading the pipe {name} until its writer closes it; Ctrl-C stops waiting"
+        )
         return lake
 
     @cached_property

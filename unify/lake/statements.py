@@ -67,6 +67,8 @@ class StatementRunner:
         self._transaction_hooks: list[Callable[[bool], None]] = []
         self.script_stream: tuple[int, int] | None = None  # standard input, if it is the script
         self._read_streams: set[tuple[int, int]] = set()  # open streams of the process that were read
+        # told each pipe of a file system that a statement reads: opening it waits for its writer
+        self.on_named_pipe: Callable[[str], None] = lambda _name: None
         self.selects = SelectRunner(lake)
 
     @property
@@ -360,6 +362,9 @@ class StatementRunner:
         if ids & self._read_streams:
             raise QueryError(f"an earlier statement has read {names[0]} to its end; {_STREAM_ADVICE}")
         self._read_streams |= ids
+        for name in names:
+            if sources.is_named_pipe(name):
+                self.on_named_pipe(name)
 
     def _refuse_script_stream(self, names: Sequence[str]) -> None:
         for name in names:

@@ -150,3 +150,17 @@ def test_a_pipe_with_a_name_can_be_read_again(unify: UnifyCommand) -> None:
         writer.join()
 
     assert found == [[str(ROWS), str(ROWS - 1)]] * 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["select count(*) as n from read_csv('rows')", "import 'rows' into t; select count(*) as n from t"],
+)
+def test_a_statement_that_waits_for_the_writer_of_a_pipe_says_so(unify: UnifyCommand, statement: str) -> None:
+    os.mkfifo(unify.home / "rows")
+    writer = threading.Thread(target=(unify.home / "rows").write_text, args=("n\n1\n2\n",))
+    writer.start()
+    outcome = unify(statement)
+    writer.join()
+    assert outcome.rows == [["n"], ["2"]]
+    assert outcome.stderr.startswith("reading the pipe rows until its writer closes it")
