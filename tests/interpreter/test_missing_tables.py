@@ -137,9 +137,9 @@ def test_a_name_quoted_as_a_whole_is_explained(shell: Interpreter, statement: st
     "statements",
     [
         ["set variable t = 'github.pulls'", "from query_table(getvariable('t'))"],
-        ["$t = 'github.pulls'", "from query('from ' || $t)"],
+        ["$t = 'pulls'", "from query('from github.' || $t)"],
         ["create temp macro m(x) as table from query_table(x)", "from m('github.' || 'pulls')"],
-        ["prepare p as from query_table($1)", "execute p('github.pulls')"],
+        ["prepare p as from query_table($1)", "execute p('github.' || 'pulls')"],
     ],
 )
 def test_a_table_named_by_an_expression_is_not_loaded(shell: Interpreter, statements: list[str]) -> None:

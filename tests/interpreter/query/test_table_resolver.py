@@ -140,6 +140,11 @@ SESSION_DEFINITIONS = "create temp view tv as from v2; prepare p as select count
         "set search_path = 'main,c'; from rows",
         "use c; count rows",
         "$x = select * from v2",
+        "$t = 'c.rows'; from query_table($t)",
+        "$t = 'c.rows'; select * from query('from ' || $t)",
+        "$q = 'select id from c.rows'; from query($q)",
+        "prepare q as from query_table($1); execute q('c.rows')",
+        "create temp macro by_name(n) as table from query_table(n); from by_name('c.rows')",
     ],
 )
 def test_a_stored_table_is_found(

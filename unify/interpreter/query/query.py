@@ -120,7 +120,7 @@ class QueryRunner:
         bound = self._replace_direct_queries(self.variables.bind(sql))
         statement = analyse(bound.sql)
         self.resolver.create_path_schemas(statement)
-        used = self._resolve_tables(statement)
+        used = self._resolve_tables(statement, bound.parameters)
         self.system_tables.refresh(used.system, max_age)
         uses = self._choose_sources(used, max_age)
         note = self._load_stale([*self._check_freshness(used.stored, max_age), *_source_freshness(uses)])
@@ -231,7 +231,7 @@ class QueryRunner:
         if "relations" in vars(self):
             self.relations.end_statement()
         bound = self._replace_direct_queries(self.variables.bind(sql))
-        used = self._resolve_tables(analyse(bound.sql))
+        used = self._resolve_tables(analyse(bound.sql), bound.parameters)
         uses = self._choose_sources(used, max_age)
         due = [
             table
@@ -280,8 +280,10 @@ class QueryRunner:
         schema = f"{quoted(table.schema)}." if table.schema else ""
         return self.run(f"SELECT count(*) AS count FROM {schema}{quoted(table.table)}", max_age)
 
-    def _resolve_tables(self, statement: Analysed) -> UsedTables:
-        used = self.resolver.resolve(statement)
+    def _resolve_tables(
+        self, statement: Analysed, parameters: Mapping[str, object] | None = None
+    ) -> UsedTables:
+        used = self.resolver.resolve(statement, (parameters or {}).values())
         if self.restriction is not None:
             self.restriction.check_tables([*used.stored, *used.relations, *used.sources])
         self.last_table = next(iter([*used.relations, *used.stored, *used.sources]), self.last_table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from unify.lake.lake import Lake
 from unify.lake.protocols import Definition
 from unify.language.sql.analysis import Analysed, analyse
 from unify.language.sql.refs import TableRef
+from unify.language.sql.tables import string_constants, tables_in_text
 from unify.language.table_names import split_table_name
 from unify.language.tokenizer import keyword_set
 from unify.model import TableName
@@ -59,8 +60,10 @@ class TableResolver:
         self.connections = connections
         self._get_sources = get_sources
 
-    def resolve(self, statement: Analysed) -> UsedTables:
+    def resolve(self, statement: Analysed, parameters: Iterable[object] = ()) -> UsedTables:
         """Return the tables that ``statement`` uses.
+
+        ``parameters``  the values of its parameters: query_table may get a name from them.
 
         Raises UnknownName for a table that neither adapter nor lake has, before anything is loaded;
         QueryError for a table of a connection that the statement would write to.
@@ -70,7 +73,8 @@ class TableResolver:
         sources: dict[TableName, None] = {}
         system: list[str] = []
         expansion = _Expansion(self.lake, statement, self._may_be_view)
-        for ref in map(self.qualify_ref, expansion.tables()):
+        named = (*expansion.tables(), *self._named_by_expressions(statement, expansion.used, parameters))
+        for ref in map(self.qualify_ref, named):
             if ref.schema.lower() == "unify":
                 system.append(ref.table)
             if (source := self._source_name(ref)) is not None:
@@ -92,6 +96,19 @@ class TableResolver:
             elif not (ref.is_written or ref in expansion.views or catalog.table_columns(self.lake, name)):
                 self.connections.table(name)
         return UsedTables(tuple(used), tuple(relations), tuple(sources), tuple(system), tuple(expansion.used))
+
+    def _named_by_expressions(
+        self, statement: Analysed, used: Sequence[str], parameters: Iterable[object]
+    ) -> Sequence[TableRef]:
+        """Return the tables that a text of the statement, or a parameter, names for query_table or query.
+
+        The text may reach the function through a macro or a prepared statement: ``used`` has their SQL.
+        """
+        if not any(one.names_tables_by_expression for one in (statement, *map(analyse, used))):
+            return ()
+        texts = [*string_constants(statement.sql), *(text for text in parameters if isinstance(text, str))]
+        found = dict.fromkeys(ref for text in texts for ref in tables_in_text(text))
+        return [ref for ref in found if ref.schema and self._is_offered(ref.name)]
 
     def _source_name(self, ref: TableRef) -> TableName | None:
         """Return the name of a table of a database or store, as written; None for other tables."""

@@ -82,6 +82,11 @@ class Analysed(Struct, frozen=True, dict=True):
             if bracket.text == "(" and token.kind in (TokenKind.WORD, TokenKind.QUOTED)
         )
 
+    @cached_property
+    def names_tables_by_expression(self) -> bool:
+        """Whether query_table or query gets the name or the SELECT from an expression."""
+        return tables.names_tables_by_expression(self.tokens)
+
     @property
     def is_lasting(self) -> bool:
         """Whether its text, or a part of it, is kept: a view, a macro, a prepared statement."""

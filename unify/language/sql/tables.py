@@ -36,6 +36,7 @@ _LISTING_KEYWORDS = frozenset({"show", "describe", "desc", "summarize"})
 _QUERY_FUNCTIONS = keyword_set(
     "query query_table pragma_table_info pragma_storage_info table_info storage_info"
 )
+_NAMING_FUNCTIONS = keyword_set("query query_table")
 _MAX_PARSED_CHARS = 200_000  # characters; sqlglot parses 500,000 a second, which is too slow for bulk inserts
 
 
@@ -48,6 +49,31 @@ def referenced_tables(sql: str) -> tuple[TableRef, ...]:
     several = any(token.text == ";" for token in statement_tokens(sql))
     texts = [statement.text for statement in split_statements(sql)] if several else [sql]
     return merge_refs([ref for text in texts for ref in _statement_tables(text)])
+
+
+def names_tables_by_expression(tokens: Sequence[SqlToken]) -> bool:
+    """Whether a call of query_table or query has an argument that is no constant."""
+    for position in range(len(tokens) - 1):
+        if tokens[position].keyword in _NAMING_FUNCTIONS and tokens[position + 1].text == "(":
+            for token in tokens[position + 2 :]:
+                if token.text == ")":
+                    break
+                if token.kind is not TokenKind.STRING and token.text not in ("[", "]", ","):
+                    return True
+    return False
+
+
+def string_constants(sql: str) -> list[str]:
+    """Return the texts of the string constants of a statement."""
+    tokens = significant_tokens(sql, constants=True)
+    return [unquote(token.text) for token in tokens if token.kind is TokenKind.STRING]
+
+
+def tables_in_text(text: str) -> Sequence[TableRef]:
+    """Return the tables of a text that query_table or query may be given: a name, or a SELECT."""
+    tokens = list(significant_tokens(text))
+    ref = _table_ref(tokens)
+    return [ref] if ref is not None and len(tokens) in (1, 3, 5) else referenced_tables(text)
 
 
 def _statement_tables(sql: str) -> Sequence[TableRef]:
