@@ -224,3 +224,28 @@ def test_without_a_connection_the_way_is_shown(shared_unify: UnifyCommand, api: 
     result = shared_unify("export (select 1) to mail 'a@x.example'", args=["--yes"])
 
     assert "no connection sends mails; add one: connect smtp as mail" in result.stderr
+
+
+def test_connect_tests_the_sign_in_and_tells_how_to_send(shared_unify: UnifyCommand, server: Mailbox) -> None:
+    (shared_unify.home / "connections.yaml").unlink(missing_ok=True)
+    shared_unify.environment["MAIL_PASSWORD"] = PASSWORD
+    server.mails.clear()
+    options = (
+        f"host = '127.0.0.1', port = '{server.port}', tls = 'none', from = 'u@x.example', user = '{USER}'"
+    )
+
+    refused = shared_unify(f"connect smtp as mail with {options}, password = 'wr0ng-canary'")
+    assert refused.exit_status == 1
+    assert "mail is not saved: " in refused.stderr
+    assert "canary" not in refused.stderr
+
+    to = "to = 'team@x.example, @acme.example'"
+    made = shared_unify(f"connect smtp as mail with {options}, {to}, password = '${{MAIL_PASSWORD}}'")
+    assert f"authenticated as {USER} (export (SELECT …) to mail 'ADDRESS')" in made.stderr, made
+
+    sent = shared_unify("export (select 1 as x) to mail 'b@acme.example'", args=["--yes"])
+    assert sent.exit_status == 0, sent
+    assert [addresses for _, addresses, _ in server.mails] == [["b@acme.example"]]
+    outside = shared_unify("export (select 1 as x) to mail 'b@x.example'", args=["--yes"])
+    assert "b@x.example" in outside.stderr
+    assert outside.exit_status != 0

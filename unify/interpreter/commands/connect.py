@@ -39,6 +39,7 @@ class ConnectTarget(Struct, frozen=True):
     ``asked``   the options that a user is prompted for.
     ``known``   all options that a connection may set, by name.
     ``tables``  the number of its tables; None for a database or store, which has its own.
+    ``next``    a statement that uses a connection with the name {name}.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ConnectTarget(Struct, frozen=True):
     known: Mapping[str, Option]
     check: Callable[[Connection], None]
     tables: int | None = None
+    next: str = "show tables from {name}"
 
 
 class ConnectionCommands:
@@ -82,7 +84,7 @@ class ConnectionCommands:
             connections_edit.add_connection(self.path, name, target.name, stored)
         self.connections.invalidate()
         tables = f": {format_count(target.tables, 'table')}" if target.tables is not None else ""
-        return Message(f"{name} is saved in {self.path}{identity}{tables} (show tables from {name})")
+        return Message(f"{name} is saved in {self.path}{identity}{tables} ({target.next.format(name=name)})")
 
     def disconnect(self, name: str) -> str:
         """Remove a connection and its tokens; return its name as written. Raises UnknownName."""
@@ -107,7 +109,13 @@ class ConnectionCommands:
         if sender is not None and adapter not in loader.known_specs(folders):
             options = sender.adapter_class.takes
             known = {option.name: option for option in options}
-            return ConnectTarget(adapter, options, known, lambda one: check_plugin_options(one, options))
+            return ConnectTarget(
+                adapter,
+                options,
+                known,
+                lambda one: check_plugin_options(one, options),
+                next="export (SELECT …) to {name} 'ADDRESS'",
+            )
         try:
             spec = loader.load_spec(loader.find_spec(adapter, folders))
         except UnknownName as error:
