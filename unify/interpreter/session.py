@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from unify.interpreter.writing.sync_commands import SyncCommands
     from unify.interpreter.writing.write_commands import WriteCommands, WriteOptions
     from unify.language.commands import ExportRows
+    from unify.writes.store import WriteStore
 
 
 class Session:
@@ -88,7 +89,7 @@ class Session:
             self.early_start.wait()
         if "source_tables" in opened:
             self.source_tables.sources.close()
-        for name in ("write_commands", "load_client", "queue", "lake"):
+        for name in ("write_store", "load_client", "queue", "lake"):
             if name in opened:
                 opened.pop(name).close()
 
@@ -154,7 +155,7 @@ class Session:
         from unify.interpreter.sources.source_tables import SourceTables
 
         sources = OpenSources(self.lake, self.connections)
-        return SourceTables(sources, SourceCatalog(sources))
+        return SourceTables(sources, SourceCatalog(sources), self.write_store)
 
     @cached_property
     def state(self) -> State:
@@ -188,7 +189,12 @@ class Session:
 
     @cached_property
     def system_commands(self) -> SystemCommands:
-        return SystemCommands(self.settings, self.queue, self.load_client)
+        return SystemCommands(
+            self.settings,
+            self.queue,
+            self.load_client,
+            lambda name: self.load_commands.require_stored(name),  # noqa: PLW0108 - opens the lake
+        )
 
     @cached_property
     def variables(self) -> Variables:
@@ -221,15 +227,19 @@ class Session:
         return StatementCheck(self.restriction, self.lake, self.connections)
 
     @cached_property
+    def write_store(self) -> WriteStore:
+        from unify.writes.store import WriteStore
+
+        return WriteStore(self.settings.writes)
+
+    @cached_property
     def write_commands(self) -> WriteCommands:
         """Statements that write rows to an API, and their plans."""
         from unify.interpreter.writing.write_commands import MAX_WRITES, WriteCommands, WriteOptions
-        from unify.writes.store import WriteStore
 
         options = WriteOptions(self.yes, self.max_writes or MAX_WRITES, self.max_deletes)
-        store = WriteStore(self.settings.writes)
         return WriteCommands(
-            self.query, self.load_client, store, self.watcher, options=options, wait=self.wait
+            self.query, self.load_client, self.write_store, self.watcher, options=options, wait=self.wait
         )
 
     @cached_property
@@ -262,7 +272,7 @@ class Session:
             self.load_client,
             runner,
             self.watcher,
-            self.write_commands.store,
+            self.write_store,
             options=WriteOptions(self.yes, self.max_writes or MAX_WRITES, self.max_deletes),
             folder=absolute_path("."),
         )
@@ -271,7 +281,7 @@ class Session:
         """The writes of the session with other options; they share its store."""
         from unify.interpreter.writing.write_commands import WriteCommands
 
-        store = self.write_commands.store
+        store = self.write_store
         return WriteCommands(self.query, self.load_client, store, self.watcher, options=options, wait=True)
 
     def _export_to_database(self, command: ExportRows, options: WriteOptions, max_age: MaxAge) -> Result:

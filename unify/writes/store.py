@@ -194,6 +194,20 @@ class WriteStore:
         row = self._fetch_one("requests_since", values)
         return row["requests"], None if row["first_at"] is None else from_micros(row["first_at"])
 
+    # Tables of databases
+
+    def note_change(self, table: str, now: datetime) -> None:
+        """Note that a statement has changed a table of a database."""
+        with self._transaction():
+            self._execute("note_change", {"name": table, "now": to_micros(now)})
+
+    def changed_at(self, table: str) -> datetime | None:
+        """Return when a statement has changed a table of a database last; None: never."""
+        if not self.path.exists():
+            return None
+        rows = self._fetch_all("change", {"name": table})
+        return from_micros(rows[0]["changed_at"]) if rows else None
+
     # For the worker
 
     def next_open(self, tenant: str, table: TableName) -> Write | None:

@@ -209,3 +209,9 @@ WHERE state = 'planned' AND write NOT IN (SELECT id FROM write WHERE state = 'pl
 -- name: cancel_open
 UPDATE write SET state = 'cancelled', error = 'under way when this copy was made'
 WHERE state IN ('approved', 'running');
+
+-- name: note_change
+INSERT OR REPLACE INTO changed_table (name, changed_at) VALUES (:name, :now);
+
+-- name: change
+SELECT changed_at FROM changed_table WHERE name = :name;

@@ -71,3 +71,8 @@ CREATE TABLE request (
     at    INTEGER NOT NULL
 );
 CREATE INDEX request_at ON request (at);
+-- When a table of a database was changed by a statement: stored copies that are older are outdated.
+CREATE TABLE changed_table (
+    name       TEXT PRIMARY KEY,
+    changed_at INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -33,10 +34,17 @@ class SystemCommands:
     The status is complete without the daemon, and has progress with it. ZeroMQ is imported on first use.
     """
 
-    def __init__(self, settings: Settings, queue: Queue, load_client: LoadClient) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        load_client: LoadClient,
+        find_stored_name: Callable[[TableName], TableName] | None = None,
+    ) -> None:
         self.settings = settings
         self.queue = queue
         self.load_client = load_client
+        self._find_stored_name = find_stored_name
 
     def status(self) -> TextOutput:
         from unify.status.launch import is_daemon_running
@@ -161,7 +169,8 @@ class SystemCommands:
             return target
         connections = self.load_client.connections
         if target.table:
-            return connections.require_stored(target)
+            find = self._find_stored_name or connections.require_stored
+            return find(target)
         return TableName(connections.connection(target.schema).name, "")
 
     def _script_lines(self, now: datetime) -> list[str]:

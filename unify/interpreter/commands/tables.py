@@ -49,7 +49,7 @@ class LoadCommands:
 
     def load(self, table: TableName) -> Message:
         """Load a table; if it is stored already, return a message that names refresh and reload."""
-        name = self._require_stored(table)
+        name = self.require_stored(table)
         stored = catalog.stored_tables(self.lake).get(name)
         if stored is not None:
             age = format_age((datetime.now(UTC) - stored.loaded_at).total_seconds())
@@ -61,13 +61,13 @@ class LoadCommands:
 
     def refresh(self, table: TableName) -> Message:
         """Fetch the changes, or load a table that was never loaded."""
-        name = self._require_stored(table)
+        name = self.require_stored(table)
         stored = name in catalog.stored_tables(self.lake)
         return self._run_load(name, Action.REFRESH if stored else Action.LOAD)
 
     def reload(self, table: TableName) -> Message:
         """Fetch everything again; the old rows are replaced when the new ones are complete."""
-        return self._run_load(self._require_stored(table), Action.RELOAD)
+        return self._run_load(self.require_stored(table), Action.RELOAD)
 
     def clear(self, table: TableName) -> Message:
         """Delete the stored rows of a table, after cancelling its loads."""
@@ -82,7 +82,7 @@ class LoadCommands:
 
     def accept(self, table: TableName) -> Message:
         """Publish the version of a table that was held back. Raises UnknownName if there is none."""
-        name = self._require_stored(table)
+        name = self.require_stored(table)
         job = self.load_client.accept(name)
         if job is None:
             active = [one for one in self.load_client.queue.active_jobs() if one.table == name]
@@ -109,7 +109,7 @@ class LoadCommands:
 
     def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
         """Schedule the refreshes of a table; ``starting`` is a local time of day."""
-        name = self._require_stored(table)
+        name = self.require_stored(table)
         timing = repeating_timing(every_s, starting, self.zone, datetime.now(UTC))
         self._set_schedule(name, timing)
         assert timing.next_at is not None
@@ -118,11 +118,11 @@ class LoadCommands:
 
     def refresh_never(self, table: TableName) -> Message:
         """End the schedule of a table, including that of its spec."""
-        name = self._require_stored(table)
+        name = self.require_stored(table)
         self._set_schedule(name, Timing(None, None))
         return Message(f"{name} is no longer refreshed on a schedule")
 
-    def _require_stored(self, table: TableName) -> TableName:
+    def require_stored(self, table: TableName) -> TableName:
         """Return the canonical name of a table whose rows can be stored. Raises UnknownName, QueryError."""
         if self.connections.is_relational(table.schema):
             return self._get_sources().canonical_name(table)
@@ -134,7 +134,7 @@ class LoadCommands:
             for name in catalog.stored_tables(self.lake):
                 if str(name).lower() == str(table).lower():
                     return name
-        return self._require_stored(table)
+        return self.require_stored(table)
 
     def _set_schedule(self, name: TableName, timing: Timing) -> None:
         tenant, origin = self.connections.settings.tenant, self.connections.origin

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from unify.errors import QueryError, SourceError, UnknownName
+from unify.errors import QueryError, SourceError, StoreError, UnknownName
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import FreshnessDecision, MaxAge, decide_source_freshness
 from unify.interpreter.sources.open_sources import OpenSources
@@ -20,6 +20,7 @@ from unify.language.sql.refs import TableRef
 from unify.language.table_names import join_table_name, split_table_name
 from unify.model import Column, TableDef, TableName
 from unify.text import did_you_mean
+from unify.writes.store import WriteStore
 
 if TYPE_CHECKING:
     from unify.adapters.relation import SourceTable
@@ -52,8 +53,9 @@ def source_key(name: TableName) -> str:
 class SourceTables:
     """The tables of all databases and stores of a session."""
 
-    def __init__(self, sources: OpenSources, source_catalog: SourceCatalog) -> None:
+    def __init__(self, sources: OpenSources, source_catalog: SourceCatalog, writes: WriteStore) -> None:
         self.sources = sources
+        self._writes = writes
         self.catalog = source_catalog
         self.lake = sources.lake
         self.connections: ConnectionCatalog = sources.connections
@@ -110,8 +112,11 @@ class SourceTables:
         return _table_def(self.find(name)).columns
 
     def note_change(self, name: TableName) -> None:
-        """Read a table that this session has changed from its source, until it is stored again."""
-        self._changed_at[source_key(self.stored_name(name) or name)] = datetime.now(UTC)
+        """Read a table that a statement has changed from its source, until it is stored again."""
+        key, now = source_key(self.stored_name(name) or name), datetime.now(UTC)
+        self._changed_at[key] = now
+        with suppress(StoreError):  # then other sessions read the stored rows, which are loaded again soon
+            self._writes.note_change(key, now)
 
     @contextmanager
     def read_from_source(self, name: TableName) -> Iterator[None]:
@@ -127,7 +132,8 @@ class SourceTables:
                 self._changed_at[key] = before
 
     def _is_outdated(self, stored_name: TableName, stored: StoredTable) -> bool:
-        changed_at = self._changed_at.get(source_key(stored_name))
+        key = source_key(stored_name)
+        changed_at = self._changed_at.get(key) or self._writes.changed_at(key)
         return changed_at is not None and stored.loaded_at <= changed_at
 
     def _choose(self, name: TableName, max_age: MaxAge) -> SourceUse:

@@ -79,9 +79,6 @@ class WriteCommands:
         self._wait = wait
         self._now = now
 
-    def close(self) -> None:
-        self.store.close()
-
     def run_statement(self, sql: str, max_age: MaxAge) -> Result | None:
         """Run or explain a statement that writes rows to a table of an API; None for any other one."""
         is_explained = analyse(sql).kind is StatementKind.EXPLAIN
