@@ -129,26 +129,31 @@ def row_from_row(row: sqlite3.Row) -> WriteRow:
 class WrittenRow(Struct, frozen=True):
     """The last state of a row that an export with a name has written.
 
-    ``key``       as the API identifies the row, with what it returned.
     ``is_known``  False: it was sent to be created, and nothing tells whether it was.
+
+    Values and key stay JSON texts until they are used: an export compares many rows, and writes few.
     """
 
     identity: str
-    values: Mapping[str, object]
-    key: Mapping[str, object]
+    values_json: str
+    key_json: str
     content: str
     write: int
     is_known: bool
 
+    @property
+    def values(self) -> Mapping[str, object]:
+        return _decoder.decode(self.values_json)
+
+    @property
+    def key(self) -> Mapping[str, object]:
+        """As the API identifies the row, with what it returned."""
+        return _decoder.decode(self.key_json)
+
 
 def written_row_from_row(row: sqlite3.Row) -> WrittenRow:
     return WrittenRow(
-        row["identity"],
-        _decoder.decode(row["vals"]),
-        _decoder.decode(row["key"]),
-        row["content"],
-        row["write"],
-        bool(row["is_known"]),
+        row["identity"], row["vals"], row["key"], row["content"], row["write"], bool(row["is_known"])
     )
 
 

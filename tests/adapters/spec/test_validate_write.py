@@ -72,6 +72,7 @@ def test_write_keys_are_read(load_spec_text: Load) -> None:
             "ema is not a column of write",
         ),
         ("      upsert: {request: PUT /orders, created: {id: id}}\n", "only an insert creates rows"),
+        ("      upsert: {request: PUT /orders, undo: {a: 1}}\n", "only for delete: updates are taken back"),
         ("      upsert: {request: PUT /orders, body: {a: 1}, form: {a: b}}\n", "expected body or form"),
     ],
 )

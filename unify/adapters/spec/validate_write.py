@@ -104,6 +104,8 @@ class _WriteValidator:
             self._add("only for upsert", operation, "outcomes", "new")
         if operation != "insert" and request.created:
             self._add("only an insert creates rows", operation, "created")
+        if operation != "delete" and request.undo is not None:
+            self._add("only for delete: updates are taken back by updates", operation, "undo")
 
     def _validate_undo(self, operation: WriteOperation, request: WriteRequest) -> None:
         if request.undo is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -20,9 +21,13 @@ from unify.lake import lake as lake_lake
 from unify.lake.lake import Lake
 from unify.model import TableName
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 Values = Mapping[str, object]
 SOURCE_TABLE = '"unify rows to write"'
 MATCH_TABLE = '"unify matching rows"'
+BATCH_ROWS = 10_000  # converted to Python values at a time
 STORED_ROW = "unify stored row"  # the row of the target in ``target_sql``, as a struct
 _REBUILT_TYPES = ("LIST", "ARRAY", "STRUCT", "MAP")
 _TEXT_TYPES = ("DATE", "TIME", "UUID", "INTERVAL", "ENUM", "BIT")
@@ -42,10 +47,22 @@ class RowsToWrite(Struct, frozen=True):
     note: str
 
     def rows(self, *objects: str) -> Iterator[tuple[Values, ...]]:
-        """Yield the rows in order, each as the JSON objects that ``object_of`` and ``stored_row`` name."""
+        """Yield the rows in order, each as the JSON objects that ``object_of`` and ``stored_row`` name.
+
+        The session runs no other statement meanwhile. Memory: BATCH_ROWS rows.
+        """
         sql = f"SELECT {', '.join(objects)} FROM {self.name} ORDER BY rowid"
-        for number, row in enumerate(lake_lake.fetch_session_rows(self.lake, sql), start=1):
-            yield tuple(decode_json_object(text, number) for text in row)
+        with lake_lake.translate_session_errors(self.lake):
+            result = self.lake.connection.execute(sql)
+        number = 0
+        while batch := self._fetch_batch(result):
+            for row in batch:
+                number += 1
+                yield tuple(decode_json_object(text, number) for text in row)
+
+    def _fetch_batch(self, result: DuckDBPyConnection) -> list[tuple[object, ...]]:
+        with lake_lake.translate_session_errors(self.lake):
+            return result.fetchmany(BATCH_ROWS)
 
     def object_of(self, prefix: str = "", columns: Sequence[str] = ()) -> str:
         """SQL of an object with the columns that start with ``prefix``, named without it; or of these."""

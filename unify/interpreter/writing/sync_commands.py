@@ -120,7 +120,7 @@ class SyncCommands:
             runs_itself = definition.every_s is not None or definition.after is not None
             when = frequency_text(definition)
             if runs_itself and sync.name not in scheduled:
-                when += " (not scheduled in this copy of the home: create it again)"
+                when += " (not scheduled: create it again)"
             head = (sync.name, str(definition.table), definition.mode, when)
             result = run.result if run is not None else None
             rows.append(
