@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ from unify.importers.airbyte.jinja.values import (
 )
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
 from unify.importers.airbyte.requests import RequestDraft, option_place
-from unify.importers.airbyte.stop_rules import StopRule, read_stop
+from unify.importers.airbyte.stop_rules import StopRule, merge_rules, read_stop
 from unify.importers.common.documents import members_of
 from unify.importers.common.names import unique_name
 from unify.importers.model import ImportedPaging, Json
@@ -77,6 +77,7 @@ class _PaginatorReader:
         self._strategy = strategy
         self._draft = draft
         self._ctx = ctx
+        self._conditions: list[Value] = []  # under which there is no cursor
 
     # -- numbered pages ----------------------------------------------------------------------------------
 
@@ -212,7 +213,7 @@ class _PaginatorReader:
         place = self._token_place()
         text = str(self._strategy.get("cursor_value"))
         value = self._plain_cursor(self._ctx.fold(self._strategy.get("cursor_value"), self._strategy))
-        stop = self._stop()
+        stop = merge_rules(self._stop(), *self._cursor_rules(stop_text=shown(text)))
         if value == Known(None) or value == Known("") or stop.always:
             return ImportedPaging("none")
         if place is None:
@@ -226,8 +227,10 @@ class _PaginatorReader:
         if isinstance(value, Choice):
             nothing = (Known(None), Known(""), Known(False))
             if value.otherwise in nothing:
+                self._conditions.append(Operation("not", value.test, Known(None)))
                 return self._plain_cursor(value.then)
             if value.then in nothing:
+                self._conditions.append(value.test)
                 return self._plain_cursor(value.otherwise)
         if (
             isinstance(value, Operation)
@@ -236,6 +239,15 @@ class _PaginatorReader:
         ):
             return self._plain_cursor(value.right)
         return value
+
+    def _cursor_rules(self, stop_text: str) -> Iterator[StopRule]:
+        """The ends that the cursor has in its own text; one that says more than a flag is not needed."""
+        for condition in self._conditions:
+            try:
+                rule = read_stop(condition, self._strategy, stop_text)
+            except NotImportable:
+                continue
+            yield StopRule(more=rule.more, last=rule.last, without=rule.without)
 
     def _stop(self) -> StopRule:
         condition = self._strategy.get("stop_condition")

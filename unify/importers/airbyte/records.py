@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct, field
 
 from unify.importers.airbyte.context import StreamContext, shown
-from unify.importers.airbyte.jinja.values import Known, Moment, Operation, Ref, Value, roots_of
+from unify.importers.airbyte.jinja.values import Joined, Known, Moment, Operation, Ref, Value, roots_of
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
 from unify.importers.common.documents import items_of, members_of, text_of
 from unify.importers.common.names import describe
@@ -35,7 +35,7 @@ def read_records(stream: Component, retriever: Component, ctx: StreamContext) ->
     selector = members_of(retriever.get("record_selector"))
     _read_decoder(members_of(retriever.get("decoder")), plan, ctx)
     plan.rows = _read_extractor(members_of(selector.get("extractor")), plan, ctx)
-    _read_filter(members_of(selector.get("record_filter")), plan, ctx)
+    _read_filter(members_of(selector.get("record_filter")), stream, plan, ctx)
     for each in map(members_of, items_of(stream.get("transformations"))):
         _read_transformation(each, stream, plan, ctx)
     return plan
@@ -80,6 +80,8 @@ def _read_extractor(extractor: Component, plan: RecordPlan, ctx: StreamContext) 
         return _xml_rows(steps, extractor)
     if any(not _PATH_STEP.fullmatch(each) for each in steps):
         raise NotImportable(f"rows at {steps}", extractor)
+    if "*" in steps[:-1]:
+        ctx.note("* in the path of its rows is read as a list, not as an object")
     return rows_path(steps, extractor)
 
 
@@ -87,7 +89,7 @@ def rows_path(steps: Sequence[str], component: Component) -> str:
     """The dotted path of rows; ``*`` at the end stands for every member, in lists for every item."""
     if not steps:
         return "$"
-    if "*" in steps[:-1]:
+    if "*" in steps[:-1] and steps != ["*"]:
         inner = [each for index, each in enumerate(steps) if each != "*" or index == len(steps) - 1]
         if steps[0] == "*" and len(steps) == 1:
             raise NotImportable("rows at *", component)
@@ -105,7 +107,7 @@ def _xml_rows(steps: Sequence[str], extractor: Component) -> str:
 # -- filters -----------------------------------------------------------------------------------------
 
 
-def _read_filter(record_filter: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+def _read_filter(record_filter: Component, stream: Component, plan: RecordPlan, ctx: StreamContext) -> None:
     if not record_filter:
         return
     if type_of(record_filter) != "RecordFilter":
@@ -122,7 +124,7 @@ def _read_filter(record_filter: Component, plan: RecordPlan, ctx: StreamContext)
         if roots_of(part) & {"interval", "state"} or _is_client_start(part):
             ctx.note("rows older than the start are kept; the source filters them itself")
             continue
-        path, texts = _equality(part, record_filter, condition)
+        path, texts = _equality(part, record_filter, shown(condition), _flags(stream))
         plan.where[path] = texts[0] if len(texts) == 1 else texts
 
 
@@ -142,33 +144,43 @@ def _is_client_start(value: Value) -> bool:
     return sides == {"record", "config"}
 
 
-def _equality(value: Value, component: Component, text: Json) -> tuple[str, list[str]]:
+def _flags(stream: Component) -> frozenset[str]:
+    """The columns that the schema declares as true or false."""
+    found = set()
+    for name, value in schema_properties(stream).items():
+        kind = members_of(value).get("type")
+        if "boolean" in (kind if isinstance(kind, list) else [kind]):
+            found.add(name)
+    return frozenset(found)
+
+
+def _equality(value: Value, component: Component, text: str, flags: frozenset[str]) -> tuple[str, list[str]]:
     """A path and the texts that are kept. Raises NotImportable for other conditions."""
     match value:
         case Operation(operator="==", left=Ref(root="record") as ref, right=Known(value=known)):
-            return _dotted(ref, component), [_as_text(known)]
+            return _dotted(ref, component), _comparable([known], component, text)
         case Operation(operator="==", left=Known(value=known), right=Ref(root="record") as ref):
-            return _dotted(ref, component), [_as_text(known)]
+            return _dotted(ref, component), _comparable([known], component, text)
         case Operation(operator="in", left=Ref(root="record") as ref, right=Known(value=list() as items)):
-            return _dotted(ref, component), [_as_text(each) for each in items]
+            return _dotted(ref, component), _comparable(items, component, text)
         case Operation(operator="or"):
-            left, right = (_equality(each, component, text) for each in (value.left, value.right))
+            left, right = (_equality(each, component, text, flags) for each in (value.left, value.right))
             if left[0] == right[0]:
                 return left[0], [*left[1], *right[1]]
-        case Ref(root="record") as ref if ref.steps and ref.default in (None, False):
+        case Ref(root="record") as ref if len(ref.steps) == 1 and ref.steps[0] in flags and not ref.default:
             return _dotted(ref, component), ["true"]
-        case Operation(operator="not", left=Ref(root="record") as ref) if _is_flag(ref):
-            return _dotted(ref, component), ["false"]
-    raise NotImportable(f"keeps rows by a condition: {shown(text)}", component)
+    raise NotImportable(f"keeps rows by a condition: {text}", component)
 
 
-def _is_flag(ref: Ref) -> bool:
-    name = str(ref.steps[-1]) if ref.steps else ""
-    return bool(re.match(r"is_|has_|is[A-Z]|deleted$|archived$|active$", name)) and ref.default is not None
+def _comparable(values: Sequence[Json], component: Component, text: str) -> list[str]:
+    """Values that ``where`` can compare. Raises NotImportable for a missing one or an empty text."""
+    if not all(isinstance(each, str | int | float) and each != "" for each in values):
+        raise NotImportable(f"keeps rows by a condition: {text}", component)
+    return [_as_text(each) for each in values]
 
 
 def _as_text(value: Json) -> str:
-    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _dotted(ref: Ref, component: Component) -> str:
@@ -207,7 +219,7 @@ def _add_field(definition: Component, plan: RecordPlan, ctx: StreamContext) -> N
     path = [ctx.text(each, definition) for each in items_of(definition.get("path"))]
     name = "_".join(path)
     text = definition.get("value")
-    value = ctx.fold(text, definition)
+    value = _unquoted(ctx.fold(text, definition))
     if value == Known(None) or _is_now(value):
         if _is_now(value):
             ctx.note(f"{name} is left out: the time of the load")
@@ -229,6 +241,15 @@ def _add_field(definition: Component, plan: RecordPlan, ctx: StreamContext) -> N
             raise NotImportable(f"column {name} is an expression: {shown(text)}", definition)
     plan.columns[name] = ImportedColumn(name, source=source)
     plan.exclude = [each for each in plan.exclude if each not in (name, f"{name}_*")]
+
+
+def _unquoted(value: Value) -> Value:
+    """A text that is one value in quotes: the quotes only make it a text."""
+    match value:
+        case Joined(parts=(Known(value='"' | "'"), inner, Known(value='"' | "'"))):
+            return inner
+        case _:
+            return value
 
 
 def _is_now(value: Value) -> bool:

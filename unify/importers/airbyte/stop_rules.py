@@ -50,6 +50,14 @@ def read_stop(value: Value, component: Component, text: str) -> StopRule:
             raise NotImportable(f"ends its pages by a condition: {text}", component)
 
 
+def merge_rules(*rules: StopRule) -> StopRule:
+    """The rule that holds where one of ``rules`` holds."""
+    merged = StopRule()
+    for rule in rules:
+        merged = _merge(merged, rule)
+    return merged
+
+
 def _merge(one: StopRule, two: StopRule) -> StopRule:
     return StopRule(
         (*one.more, *two.more),
@@ -71,9 +79,10 @@ def _of_conjunction(value: Operation, component: Component, text: str) -> StopRu
     rules = [read_stop(each, component, text) for each in sides]
     if rules[0] == rules[1]:
         return rules[0]
-    flagged = [each for each in rules if each.without or each.more or each.last]
-    if len(flagged) == 1:
-        return flagged[0]
+    empty = [each for each in rules if each == StopRule(empty=True)]
+    without = [each for each in rules if each.without and each == StopRule(without=each.without)]
+    if len(empty) == 1:  # what is read until a page is empty has read all that the other side would
+        return without[0] if without else empty[0]
     if all(each.without and each == StopRule(without=each.without) for each in rules):
         return rules[0]
     raise NotImportable(f"ends its pages by a condition: {text}", component)

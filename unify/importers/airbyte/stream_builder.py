@@ -66,12 +66,28 @@ def build_stream(
     records = read_records(stream, retriever, ctx)
     auths = read_auths(requester.get("authenticator"), ctx)
     plan = partitions.plan(_used_variables(draft, records))
+    _check_request(draft, cursor, stream)
     parts = _StreamParts(draft, records, cursor, paging, plan)
     table = _table(stream, table_name, parts, ctx)
     rules = read_error_rules(requester.get("error_handler"), ctx)
+    if paging.type != "none" and any(rule.action == "skip" for rule in rules):
+        ctx.note("errors: skip holds for the first page; on a later page the load fails")
+    if cursor.incremental is not None and cursor.incremental.window and not table.key:
+        ctx.note("windows meet in one moment, and there is no key: rows of that moment may come twice")
     return BuiltStream(
         _with_errors(table, rules), draft.address, auths, dict(ctx.partition), plan.stored, line_of(stream)
     )
+
+
+def _check_request(draft: RequestDraft, cursor: CursorPlan, stream: Component) -> None:
+    """What a request cannot have. Raises NotImportable."""
+    if draft.body is not None and draft.form is not None:
+        raise NotImportable("a JSON body and form fields in one request", stream)
+    incremental = cursor.incremental
+    sent = variables_in([draft.address, draft.params, draft.body, draft.form or {}])
+    if incremental is None or incremental.param or incremental.order == "desc" or "cursor" in sent:
+        return
+    raise NotImportable("sends the time of the last load neither as a parameter nor in the body", stream)
 
 
 def _retriever_text(kind: str) -> str:

@@ -50,7 +50,7 @@ def import_airbyte(sources: Sequence[SourceText], settings: ImportSettings) -> I
     importer.read()
     about = _metadata(source)
     base_url = importer.choose_origin()
-    auths = importer.choose_auth()
+    auths = importer.choose_auth(base_url)
     tables = importer.finished_tables()
     name = (
         settings.name
@@ -155,7 +155,7 @@ class _Importer:
                 self._leave(name, f"{origin} is another origin than {base}")
         return base
 
-    def choose_auth(self) -> list[AuthOffer]:
+    def choose_auth(self, base_url: str) -> list[AuthOffer]:
         """The commonest authentication; streams with another one are left, those without keep it."""
         counts = Counter(each.auth_signature for each in self.built.values() if each.auths)
         if not counts:
@@ -164,7 +164,8 @@ class _Importer:
         for name, each in list(self.built.items()):
             if each.auths and each.auth_signature != chosen:
                 self._leave(name, f"another authentication ({each.auths[0].name}) than most streams")
-        return next(each.auths for each in self.built.values() if each.auth_signature == chosen)
+        offers = next(each.auths for each in self.built.values() if each.auth_signature == chosen)
+        return [_on_base(each, base_url) for each in offers]
 
     def _leave(self, name: str, reason: str) -> None:
         """Leave a stream, and those that have it as a parent."""
@@ -215,6 +216,18 @@ class _Importer:
             for name, text in sorted(self.options.assumable().items())
             if not self.options.chosen_value(name)
         ]
+
+
+def _on_base(offer: AuthOffer, base_url: str) -> AuthOffer:
+    """The log-in of a session as a path, if it is on the origin of the API."""
+    request = offer.settings.get("request")
+    if not isinstance(request, str):
+        return offer
+    method, _, address = request.partition(" ")
+    path = address.removeprefix(base_url)
+    return (
+        AuthOffer(offer.name, {**offer.settings, "request": f"{method} {path}"}) if path != address else offer
+    )
 
 
 def _with_parents(built: Mapping[str, BuiltStream], names: Sequence[str]) -> set[str]:

@@ -6,8 +6,9 @@ import re
 
 # Words of a name that holds a secret: X-Api-Key, client_secret, sessionid, Authorization …
 _SECRET_NAME = re.compile(
-    r"auth(?!or)|token|secret|passw|pwd|passphrase|api[-_ ]?key|apikey|access[-_ ]?key|private[-_ ]?key|"
-    r"subscription[-_ ]?key|app[-_ ]?key|credential|cookie|session|csrf|xsrf|signature|bearer|jwt|"
+    r"auth(?!or(?!iz))|token|secret|passw|pwd|passphrase|api[-_ ]?key|apikey|access[-_ ]?key|"
+    r"private[-_ ]?key|"
+    r"subscription[-_ ]?key|app[-_ ]?key|credential|cookie|session|sess_?id|csrf|xsrf|signature|bearer|jwt|"
     r"(?:^|[-_.])(?:key|sid|sig|pin|otp|pat|hmac)$",
     re.IGNORECASE,
 )
