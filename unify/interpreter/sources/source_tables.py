@@ -60,6 +60,7 @@ class SourceTables:
         self.lake = sources.lake
         self.connections: ConnectionCatalog = sources.connections
         self._changed_at: dict[str, datetime] = {}  # by this session; older stored rows are outdated
+        self._read_from_source: set[str] = set()  # see ``read_from_source``
 
     def name_of(self, ref: TableRef) -> TableName | None:
         """Return the name, as written, of a table of a source; None for other tables."""
@@ -121,20 +122,17 @@ class SourceTables:
     @contextmanager
     def read_from_source(self, name: TableName) -> Iterator[None]:
         """Within the block, read a table from its source, even if it is stored."""
-        key = source_key(self.stored_name(name) or name)
-        before = self._changed_at.get(key)
-        self._changed_at[key] = datetime.now(UTC)
+        self._read_from_source.add(source_key(self.stored_name(name) or name))
         try:
             yield
         finally:
-            self._changed_at.pop(key)
-            if before is not None:
-                self._changed_at[key] = before
+            self._read_from_source.clear()
 
     def _is_outdated(self, stored_name: TableName, stored: StoredTable) -> bool:
         key = source_key(stored_name)
         changed_at = self._changed_at.get(key) or self._writes.changed_at(key)
-        return changed_at is not None and stored.loaded_at <= changed_at
+        is_older = changed_at is not None and stored.loaded_at <= changed_at
+        return is_older or key in self._read_from_source
 
     def _choose(self, name: TableName, max_age: MaxAge) -> SourceUse:
         now = datetime.now(UTC)
