@@ -63,6 +63,15 @@ class BadValue(Exception):
         self.start = start
 
 
+class _CachePath(str):
+    """The path of the cache, left out of what Lark compares: the cache of a copied or moved home is valid."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return CACHE_FILE
+
+
 def grammar_text() -> str:
     """Return grammar.lark: from the package if installed, from the top of the repository in a checkout."""
     packaged = files("unify") / GRAMMAR_FILE
@@ -89,7 +98,7 @@ def build_parser(cache_folder: Path | None) -> Lark:
         with suppress(OSError):  # Lark keeps the mode of an existing file: created here as 0600
             path.touch(mode=0o600)
         if path.is_file():  # a pipe would block for ever
-            stored = str(path)
+            stored = _CachePath(path)
     return Lark(grammar_text(), parser="lalr", lexer="contextual", cache=stored)
 
 
