@@ -167,7 +167,7 @@ MOMENTS = st.floats(-62_104_060_800, 253_339_228_799)  # the years 2 to 9998
     width=st.integers(10, 120),
     height=st.integers(5, 60),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_numbers_are_drawn(
     kind: ChartKind, x_kind: XKind, data: st.DataObject, width: int, height: int
 ) -> None:

@@ -36,7 +36,7 @@ create sequence numbers;
 create table events(id int primary key, kind text);
 insert into events select i, 'k' || i % 100 from generate_series(0, 19999) i;
 analyze events;
-create view slow as select id, pg_sleep(0.02)::text as waited from orders;
+create view slow as select id, pg_sleep(0.005)::text as waited from orders;
 """
 
 
@@ -228,7 +228,7 @@ def test_a_query_of_the_database_itself(session: PythonSession) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "from query('shop', 'select pg_sleep(60)::text')",
+        "from query('shop', 'select pg_sleep(5)::text')",
         "select count(*) from shop.slow where waited <> 'x'",
         "$x = select * from shop.slow",
         "create table copied as select * from shop.slow order by id",
