@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from threading import Lock
 
@@ -69,7 +70,7 @@ class Redactor:
         self._literals: tuple[bytes, ...] = ()
         self._base64_cores: tuple[bytes, ...] = ()
         self._param_names = set(_CREDENTIAL_NAMES)
-        self._params = _param_pattern(self._param_names)
+        self._params = _param_pattern(frozenset(self._param_names))
         self.add(*secrets)
         self.add_param_names(*param_names)
 
@@ -86,7 +87,7 @@ class Redactor:
         with self._lock:
             if not self._param_names.issuperset(names):
                 self._param_names.update(names)
-                self._params = _param_pattern(self._param_names)
+                self._params = _param_pattern(frozenset(self._param_names))
 
     def redact(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ``***``."""
@@ -206,7 +207,8 @@ def _is_base64(char: bytes) -> bool:
     return char.isalnum() or char in (b"+", b"/", b"-", b"_")
 
 
-def _param_pattern(names: Iterable[str]) -> re.Pattern[bytes]:
+@lru_cache(maxsize=64)
+def _param_pattern(names: frozenset[str]) -> re.Pattern[bytes]:
     """``?name=VALUE``: the name may be percent-encoded."""
     alternatives = "|".join("".join(map(_encoded_char_pattern, name)) for name in sorted(names))
     return re.compile(rf'(?i)(?<=[?&])(?:{alternatives})=([^&#\s"<>\\]+)'.encode())
