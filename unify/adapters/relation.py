@@ -80,6 +80,8 @@ class RelationRead(Struct, frozen=True):
                     every condition, and the order, exactly as DuckDB does.
     ``count_only``  the statement needs no column: the relation has as many rows as the table, whose values
                     are not used.
+    ``null_counter``  an expression of DuckDB, above 0, that is to be evaluated for each value that is read as
+                    NULL because its type does not have it, such as NaN; "": they are not counted.
     ``aggregates``  the statement needs no more than counts, sums, minima and maxima of groups of rows: the
                     relation may have fewer rows that give the same ones.
     """
@@ -90,18 +92,21 @@ class RelationRead(Struct, frozen=True):
     limit: int | None = None
     count_only: bool = False
     aggregates: AggregateUse | None = None
+    null_counter: str = ""
 
 
 class Relation(Struct, frozen=True):
     """One SELECT in DuckDB's SQL over the attached source.
 
     ``sent``  what the source receives (SQL, requests), for explain; no secrets.
+    ``null_columns``  those whose values the expression ``null_counter`` counts.
     """
 
     sql: str
     columns: tuple[Column, ...]
     sent: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    null_columns: tuple[str, ...] = ()
 
 
 class SourceLoadRequest(Struct, frozen=True):

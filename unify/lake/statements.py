@@ -58,6 +58,7 @@ class StatementRunner:
     def __init__(self, lake: Writer) -> None:
         self.lake = lake
         self.transaction_thread: int | None = None  # the thread whose BEGIN is open
+        self.is_read_only_transaction = False
         self.definition_version = 0  # changes when views or macros of this session may have changed
         self.has_own_definitions = False  # whether this session made or attached a view or macro
         self.has_own_path = False  # whether this session changed a setting: USE is one
@@ -177,6 +178,7 @@ class StatementRunner:
             raise
         if begins:
             self.transaction_thread = threading.get_ident()
+            self.is_read_only_transaction = "only" in statement.words
             self._changed_names.clear()
             self._transaction_began_ns = durable.new_files_since_ns()
         else:
@@ -196,6 +198,7 @@ class StatementRunner:
         """Record the end of the user's transaction and release its lock."""
         if self.in_transaction:
             self.transaction_thread = None
+            self.is_read_only_transaction = False
             if not self.lake.read_only:
                 self.lake.release_lock()
             hooks, self._transaction_hooks = self._transaction_hooks, []

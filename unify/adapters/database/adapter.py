@@ -120,12 +120,11 @@ class DatabaseAdapter(RelationalAdapter):
         builder = ConditionBuilder(duck, known.fields_by_name(), self.dialect)
         sent = builder.build(read.conditions)
         if (groups := self._plan_groups(known, read, sent)) is not None:
-            return Relation(
-                groups.duckdb_sql(self.call_sql(groups.source_sql)), columns, (groups.source_sql,)
-            )
+            sql = groups.duckdb_sql(self.call_sql(groups.source_sql))
+            return Relation(sql, columns, (groups.source_sql,), null_columns=groups.null_columns)
         select = self._select(builder, known, read, sent)
         shown = tuple(column.to_column() for column in select.columns)
-        return Relation(self.read_sql(select), shown, (select.sql,))
+        return Relation(self.read_sql(select), shown, (select.sql,), null_columns=select.null_columns)
 
     @contextmanager
     def plan_load(
@@ -226,6 +225,7 @@ class DatabaseAdapter(RelationalAdapter):
             order or (),
             read.limit if order is not None else None,
             builder.index_order(read.order_by[0]) if order else None,
+            read.null_counter,
         )
 
 

@@ -40,6 +40,7 @@ class DatabaseColumn(SourceColumn, frozen=True, kw_only=True):
     ``same_text``    the source finds two texts equal only if they are the same.
     ``labels``       of a column whose kind is LABEL.
     ``read_as_null`` the condition that finds values such as NaN that are read as NULL; "" if none can be.
+    ``raw``          of a column with such values: the expression for them and all others; "" without one.
     ``has_null``     whether the column may be NULL at the source.
     ``is_indexed``   an index of the source has the values in the order of ``sort``.
     ``distinct_values``  how many values the column has, as the source estimates; None: it does not know.
@@ -55,6 +56,7 @@ class DatabaseColumn(SourceColumn, frozen=True, kw_only=True):
     same_text: bool = False
     labels: tuple[str, ...] = ()
     read_as_null: str = ""
+    raw: str = ""
     has_null: bool = True
     is_indexed: bool = False
     distinct_values: float | None = None

@@ -21,11 +21,12 @@ class SourceSelect(Struct, frozen=True):
     order_by: tuple[str, ...] = ()
     limit: int | None = None
     index_order: IndexOrder | None = None  # in place of the first of ``order_by``
+    null_counter: str = ""  # see RelationRead
 
     @property
     def sql(self) -> str:
         """The SELECT with its columns."""
-        chosen = ", ".join(f"{column.fetch} AS c{number}" for number, column in enumerate(self.columns))
+        chosen = ", ".join(self._fetched(column, number) for number, column in enumerate(self.columns))
         if self.index_order is None:
             return f"SELECT {chosen}{self.tail}"
         known, others = self.index_order, self.order_by[1:]
@@ -34,6 +35,32 @@ class SourceSelect(Struct, frozen=True):
             self._tail((*self.conditions, f"{known.expression} IS NULL"), others),
         )
         return " UNION ALL ".join(f"(SELECT {chosen}{part})" for part in parts)
+
+    @property
+    def values_sql(self) -> str:
+        """The columns of the SELECT of DuckDB over what this one returns."""
+        return ", ".join(
+            column.value_sql(
+                self._counted(f"c{number}", number) if self._is_counted(column) else f"c{number}"
+            )
+            for number, column in enumerate(self.columns)
+        )
+
+    @property
+    def null_columns(self) -> tuple[str, ...]:
+        """The columns whose values are counted if they are read as NULL."""
+        return tuple(column.name for column in self.columns if self._is_counted(column))
+
+    def _counted(self, value: str, number: int) -> str:
+        return f"CASE WHEN n{number} THEN CASE WHEN {self.null_counter} < 0 THEN {value} END ELSE {value} END"
+
+    def _is_counted(self, column: DatabaseColumn) -> bool:
+        return bool(self.null_counter and column.raw)
+
+    def _fetched(self, column: DatabaseColumn, number: int) -> str:
+        if self._is_counted(column):
+            return f"{column.raw} AS c{number}, {column.read_as_null} AS n{number}"
+        return f"{column.fetch} AS c{number}"
 
     @property
     def count_sql(self) -> str:
@@ -61,8 +88,7 @@ def read_sql(function: str, alias: str, select: SourceSelect, prefix: str = "") 
 
     ``function``  the table function that sends SQL to the source. ``prefix``: what precedes that SQL.
     """
-    values = ", ".join(column.value_sql(f"c{number}") for number, column in enumerate(select.columns))
-    return f"SELECT {values} FROM {call_sql(function, alias, prefix + select.sql)}"
+    return f"SELECT {select.values_sql} FROM {call_sql(function, alias, prefix + select.sql)}"
 
 
 def count_rows_sql(function: str, alias: str, select: SourceSelect, prefix: str = "") -> str:

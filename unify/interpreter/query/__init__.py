@@ -5,6 +5,7 @@
     load_client  LoadClient: enqueues load jobs and waits for them; starts the daemon if necessary
     early_start  EarlyStart: starts the daemon while a new lake is opened
     missing_tables  messages for tables that cannot be read, with suggestions
+    internal_databases  listings of DuckDB without the databases that Unify attaches for itself
     explain      `explain`: the loads and API requests that a statement needs, then DuckDB's plan
 
 Start with query.QueryRunner.run.

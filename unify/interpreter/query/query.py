@@ -15,6 +15,7 @@ from unify.engine.types import quote_identifier as quoted
 from unify.errors import DaemonUnreachable, LoadFailed, NotPermitted, QueryError, StoreError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import DEFAULT_MAX_AGE, FreshnessDecision, MaxAge, decide_freshness
+from unify.interpreter.query.internal_databases import hide_internal_databases
 from unify.interpreter.query.load_client import (
     LoadClient,
     LoadRequest,
@@ -28,6 +29,7 @@ from unify.interpreter.variables import BoundQuery, Variables
 from unify.lake import catalog, ledger
 from unify.lake.catalog import StoredTable
 from unify.lake.lake import Lake
+from unify.lake.selects import Batches
 from unify.language.sql.analysis import Analysed, StatementKind, analyse
 from unify.language.tokenizer import unquote
 from unify.model import Action, LoaderJob, Priority, TableName
@@ -101,17 +103,27 @@ class QueryRunner:
             self.system_tables.create()
         if kind is not StatementKind.SELECT:
             projection = None
-        sql = hide_internal_databases(bound.sql) if kind is StatementKind.LISTING else bound.sql
+        sql = hide_internal_databases(bound.sql)
         result = self.lake.execute(sql, bound.parameters, bound.definitions, projection)
         if result.columns is None:
+            self.report_null_values()
             return Message(result.summary, result.affected)
         return Rows(
             result_columns(result.columns),
-            result.batches(),
+            self._report_at_end(result.batches()),
             note,
             show_all=kind is StatementKind.LISTING,
             projection=projection if result.is_projected else None,
         )
+
+    def _report_at_end(self, batches: Batches) -> Batches:
+        yield from batches
+        self.report_null_values()
+
+    def report_null_values(self) -> None:
+        """Show notices about values of databases that the last statement has read as NULL."""
+        if "relations" in vars(self):
+            self.relations.source_views.null_values.report()
 
     def prepare(self, sql: str, max_age: MaxAge, *, is_expression: bool = False) -> tuple[BoundQuery, str]:
         """Bind the variables of a statement or expression and load its tables; the note states their age."""
@@ -271,8 +283,11 @@ class QueryRunner:
         is_select = analyse(sql).kind is StatementKind.SELECT
         bound, _ = self.prepare(sql, max_age, is_expression=not is_select)
         if is_select:
-            return f"${name}: {format_count(self.variables.set_rows(name, bound), 'row')}"
+            rows = self.variables.set_rows(name, bound)
+            self.report_null_values()
+            return f"${name}: {format_count(rows, 'row')}"
         value = self.variables.set_value(name, bound)
+        self.report_null_values()
         return f"${name} = {'NULL' if value.text is None else value.text}"
 
     def count(self, table: TableName, max_age: MaxAge) -> Result:
@@ -351,20 +366,6 @@ class QueryRunner:
             self.watcher.notice(f"{table.name} was stored {age} and cannot be refreshed: {error.message}")
         else:
             self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
-
-
-_DATABASE_COLUMNS = {"databases": "database_name", "tables": "database"}  # of SHOW DATABASES, SHOW ALL TABLES
-
-
-def hide_internal_databases(sql: str) -> str:
-    """Return SHOW DATABASES and SHOW ALL TABLES without the databases that Unify attaches for itself."""
-    match [token.keyword for token in analyse(sql).tokens if token.text != ";"]:
-        case ["show" | "describe", *words] if words in (["databases"], ["all", "tables"]):
-            listing = " ".join(words)
-            column = _DATABASE_COLUMNS[words[-1]]
-            return f"SELECT * FROM (SHOW {listing}) WHERE {column} NOT LIKE '\\_\\_unify\\_%' ESCAPE '\\'"
-        case _:
-            return sql
 
 
 def _source_freshness(uses: Mapping[str, SourceUse]) -> list[TableFreshness]:

@@ -90,6 +90,8 @@ class SourceTables:
         """Like ``find``; None if there is no such table."""
         with self.sources.use(name.schema) as (adapter, duck):
             found = adapter.find_table(duck, name.table)
+            if found is None and (plain := self._without_first_schema(name)) != name.table:
+                found = adapter.find_table(duck, plain)  # shop.main.orders of a source that has no schemas
             if found is None and "." in name.table:  # a name with a dot, in quotes
                 found = adapter.find_table(duck, join_table_name("", name.table))
         if found is not None:

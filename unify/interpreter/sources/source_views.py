@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnifyError
 from unify.interpreter.results import Watcher
+from unify.interpreter.sources.null_values import NullValues
 from unify.interpreter.sources.source_tables import SourceTables, SourceUse
 from unify.lake import lake as lake_lake
 
@@ -30,12 +33,14 @@ class SourceViews:
         self.tables = tables
         self.lake = tables.lake
         self.watcher = watcher
+        self.null_values = NullValues(self.lake, watcher)
         self._numbers = count(1)
         self._views: list[str] = []  # of the last statement
 
     def drop(self) -> None:
         """Drop the views of the previous statement."""
         self.tables.sources.end_statement()
+        self.null_values.report()
         views, self._views = self._views, []
         for view in views:
             try:
@@ -61,12 +66,20 @@ class SourceViews:
         return view
 
     def relation(self, use: SourceUse, mention: TableMention | None) -> Relation:
-        """Return the SELECT of the adapter for one mention of a table."""
+        """Return the SELECT of the adapter for one mention of a table; None: for definitions.
+
+        Values of a definition that are read as NULL are not noticed: it is bound on another connection than
+        that of the user, which has the sequence.
+        """
         assert use.table is not None
         read = self._read(use.table, mention)
         with self.tables.sources.use(use.name.schema) as (adapter, duck):
             self.tables.sources.in_use.add(adapter.connection)
-            return adapter.relation(duck, use.table, read)
+            if mention is not None:
+                read = replace(read, null_counter=self.null_values.expression(use.name))
+            relation = adapter.relation(duck, use.table, read)
+        self.null_values.count(use.name, relation.null_columns)
+        return relation
 
     def _read(self, table: SourceTable, mention: TableMention | None) -> RelationRead:
         from unify.adapters.relation import RelationRead, SortOrder

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-_OTHER_USES = (exp.Columns, exp.Pivot)  # of columns, without their names
+_OTHER_USES = (exp.Columns, exp.Pivot, exp.Describe, exp.Summarize)  # of columns, without their names
 
 
 def used_names(sql: str, tree: exp.Expr) -> frozenset[str] | None:
     """Return every identifier of a query in lower case; None if it may use other columns.
 
-    Others are used by ``*`` and COLUMNS, by NATURAL JOIN, by position (``#1`` and ``t AS x(a, b)``), by a
-    whole row (``SELECT t FROM t``), and by statements that are not a SELECT.
+    Others are used by ``*`` and COLUMNS, by DESCRIBE and SUMMARIZE within it, by NATURAL JOIN, by position
+    (``#1`` and ``t AS x(a, b)``), by a whole row (``SELECT t FROM t``), and by statements that are no SELECT.
     """
     if not isinstance(tree, exp.Query) or "#" in sql:
         return None

@@ -178,6 +178,7 @@ class _ColumnReader:
             compare=self._base_value(),
             sort=value,
             read_as_null=f"({self._name} = 'NaN')",
+            raw=self._base_value(),
         )
 
     def _read_chosen(self, chosen: DuckDBType) -> DatabaseColumn:
@@ -201,6 +202,7 @@ class _ColumnReader:
             compare=self._base_value(),
             sort=f"nullif({value}, 'NaN')",
             read_as_null=f"({value} = 'NaN')",
+            raw=f"({fetch})::numeric({precision},{scale})",
         )
 
     def _read_money(self) -> DatabaseColumn:
@@ -292,6 +294,7 @@ class _ColumnReader:
         same_text: bool = False,
         labels: tuple[str, ...] = (),
         read_as_null: str = "",
+        raw: str = "",
     ) -> DatabaseColumn:
         column = self._column
         return DatabaseColumn(
@@ -308,6 +311,7 @@ class _ColumnReader:
             same_text=same_text,
             labels=labels,
             read_as_null=read_as_null,
+            raw=raw,
             distinct_values=self._distinct_values(),
             has_null=not column.not_null or bool(read_as_null),
             is_indexed=column.is_indexed and sort == self._name,
