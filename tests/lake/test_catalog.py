@@ -32,6 +32,8 @@ def test_listings_show_user_tables_and_no_internal_ones(lake: Lake) -> None:
 
 def test_the_cached_catalog_is_never_older_than_the_lake(lake: Lake) -> None:
     table = TableName("github", "pulls")
+    lake.execute("create schema github")
+    lake.execute("create table github.pulls (id int)")
     with Lake(lake.settings) as other:
         for number in range(1, 8):
             record = LoadRecord(number, f"u{number}", "load", table, "success", rows_total=number,
@@ -55,6 +57,19 @@ def test_clearing_removes_the_rows_and_keeps_the_history(lake: Lake) -> None:
     assert catalog.clear_table(lake, table) is False
     assert catalog.stored_tables(lake) == {}
     assert fetch_rows(lake, "select action, rows_deleted from unify.loads") == [("load", 0), ("clear", 1)]
+
+
+def test_a_table_that_a_statement_dropped_is_not_stored(lake: Lake) -> None:
+    table = TableName("github", "pulls")
+    with lake.write_transaction() as connection:
+        connection.execute("create schema lake.github")
+        connection.execute("create table lake.github.pulls as select 1 as id")
+        ledger.insert_load(connection, LoadRecord(1, "u1", "load", table, "success", rows_total=1))
+    assert list(catalog.stored_tables(lake)) == [table]
+    lake.execute("drop table github.pulls")
+    assert catalog.stored_tables(lake) == {}
+    assert ledger.latest_load(lake, table) is None
+    assert list(ledger.recorded_loads(lake)) == [table]
 
 
 def test_snapshots_of_state_are_tables_of_the_schema_unify(lake: Lake) -> None:

@@ -89,5 +89,7 @@ def test_an_older_lake_opens_where_nobody_may_write(
     with Lake(settings) as lake:
         assert lake.read_only
         assert len(ledger.latest_loads(lake)) == 2
+        with pytest.raises(NoSuchVersion, match="made by an older version of Unify and is read-only"):
+            count_at(lake, after_first_load)
 
     assert ready_marker(settings).read_bytes() == before

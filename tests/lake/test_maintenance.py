@@ -110,9 +110,9 @@ def test_maintenance_does_not_change_the_ledger(lake: Lake) -> None:
         record = LoadRecord(number, f"u{number}", "load", TableName("github", f"t{number % 3}"), "success")
         with lake.write_transaction() as connection:
             ledger.insert_load(connection, record)
-    before = ledger.latest_loads(lake)
+    before = ledger.recorded_loads(lake)
     run_maintenance(lake, datetime.now(UTC))
-    assert dict(ledger.latest_loads(lake)) == dict(before)
+    assert dict(ledger.recorded_loads(lake)) == dict(before)
     assert len(before) == 3
     found = ledger.find_load(lake, "u7")
     assert found is not None

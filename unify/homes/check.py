@@ -76,7 +76,7 @@ def _check_lake(settings: Settings, view: LakeView, deep: bool, progress: Progre
     ledger_findings = []
     try:
         with open_reader(settings, view.copy.path) as reader:
-            loads = dict(ledger.latest_loads(reader))
+            loads = dict(ledger.recorded_loads(reader))
             catalog = settings.lake / view.copy.path.name
             ledger_findings = [*ledger_check.check_ledger(catalog, view.copy, reader, loads)]
     except duckdb.Error as error:

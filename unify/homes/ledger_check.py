@@ -54,6 +54,6 @@ def loaded_tables(settings: Settings, copy: CatalogCopy) -> Collection[TableName
 
     try:
         with open_reader(settings, copy.path) as reader:
-            return frozenset(ledger.latest_loads(reader))
+            return frozenset(ledger.recorded_loads(reader))
     except duckdb.Error:
         return frozenset()

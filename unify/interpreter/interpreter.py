@@ -443,6 +443,8 @@ def _export_to_store(session: Session, command: commands.ExportRows) -> Result:
 def _run_show_files(session: Session, schema: str | None, like: str | None) -> Result:
     if schema is not None and session.store_files.has_store(schema):
         return session.store_files.list_files(schema, like)
+    if schema is not None:
+        session.listing_commands.check_schema(schema)
     return session.importer.list_files(schema, like)
 
 

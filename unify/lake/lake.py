@@ -107,6 +107,11 @@ class Lake:
         return bool(self.read_only_reason)
 
     @property
+    def hides_first_load(self) -> bool:
+        """Whether AT may not find the tables of the first load; see ``integrity.history``."""
+        return self.read_only and self._attachment.is_older_version
+
+    @property
     def read_only_reason(self) -> str:
         return self._attachment.read_only_reason
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from unify.lake.protocols import SCHEMA, Reader
+from unify.lake.protocols import METADATA, SCHEMA, Reader
 from unify.model import LoadRecord, TableName
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ _SELECT_LIST = ", ".join(
 )
 _PUBLISHED_LOADS_SQL = (
     f"SELECT position, {_SELECT_LIST} FROM {TABLE} WHERE status IN ('success', 'partial')"  # published loads
+)
+
+_TABLES_SQL = (
+    f"SELECT s.schema_name, t.table_name FROM {METADATA}.ducklake_table t "
+    f"JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE t.end_snapshot IS NULL"
 )
 
 
@@ -99,8 +104,20 @@ def latest_reload_at(lake: Reader, table: TableName) -> datetime | None:
 
 
 def latest_loads(lake: Reader) -> Mapping[TableName, LoadRecord]:
-    """Return the latest published load of every table whose rows are stored, ordered by name."""
-    return lake.read_cached("ledger.latest", lambda: _read_latest_loads(lake))
+    """Return the latest published load of every table whose rows are stored, ordered by name.
+
+    A table that a statement has dropped, which is possible without its connection, is not stored any more.
+    """
+    return lake.read_cached("ledger.latest", lambda: _read_existing_loads(lake))
+
+
+def recorded_loads(lake: Reader) -> Mapping[TableName, LoadRecord]:
+    """Return the latest published load of every table that the ledger has, whether or not it exists."""
+    rows = lake.read(
+        f"SELECT unnest(arg_max(load, position)) FROM ({_PUBLISHED_LOADS_SQL}) AS load "
+        "GROUP BY connection, table_name ORDER BY connection, table_name"
+    )
+    return {load.table: load for load in map(_row_to_record, rows) if load.action != CLEAR_ACTION}
 
 
 def latest_load_in_transaction(connection: DuckDBPyConnection, table: TableName) -> LoadRecord | None:
@@ -112,12 +129,9 @@ def latest_load_in_transaction(connection: DuckDBPyConnection, table: TableName)
     return None if found is None or found.action == CLEAR_ACTION else found
 
 
-def _read_latest_loads(lake: Reader) -> Mapping[TableName, LoadRecord]:
-    rows = lake.read(
-        f"SELECT unnest(arg_max(load, position)) FROM ({_PUBLISHED_LOADS_SQL}) AS load "
-        "GROUP BY connection, table_name ORDER BY connection, table_name"
-    )
-    return {load.table: load for load in map(_row_to_record, rows) if load.action != CLEAR_ACTION}
+def _read_existing_loads(lake: Reader) -> Mapping[TableName, LoadRecord]:
+    existing = {TableName(schema, table) for schema, table in lake.read(_TABLES_SQL)}
+    return {table: load for table, load in recorded_loads(lake).items() if table in existing}
 
 
 def _latest_record(rows: Sequence[tuple[Any, ...]]) -> LoadRecord | None:

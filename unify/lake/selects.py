@@ -14,7 +14,7 @@ from unify.engine import errors
 from unify.engine.nested import exact_cast_sql
 from unify.engine.statements import run_before_last
 from unify.engine.types import parse_type
-from unify.errors import QueryError, StoreError, UnifyError
+from unify.errors import NoSuchVersion, QueryError, StoreError, UnifyError
 from unify.lake.protocols import RowProjection, Writer
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 2048  # DuckDB's own vector size: a batch is one of its chunks
 _POINTER = re.compile(r"^LINE (\d+):", re.MULTILINE)  # DuckDB's position of an error
+_HIDDEN_LOAD = (
+    "this home was made by an older version of Unify and is read-only, so that at (…) may not find its first "
+    "load; a statement of a user who may write to it repairs that"
+)
 _PLAIN_BATCHES = 2  # a result of at most these is not run again for a projection
 
 Batches = Iterator[Sequence[tuple[object, ...]]]
@@ -188,6 +192,8 @@ class _StatementErrorTranslator:
         if isinstance(error, duckdb.Error):
             damaged = self.lake.explain_damaged_file(error)
             translated: UnifyError = damaged or errors.translate_statement_error(error, self.lake.path)
+            if isinstance(translated, NoSuchVersion) and self.lake.hides_first_load:
+                translated.message = f"{_HIDDEN_LOAD}: {translated.message}"
             translated.message = _POINTER.sub(self._user_line, translated.message)
             raise translated from error
 

@@ -64,7 +64,7 @@ class ListingCommands:
         Raises UnknownName for a schema that is neither a connection nor a schema of the lake.
         """
         if schema is not None:
-            self._check_schema(schema)
+            self.check_schema(schema)
         if inner:
             self._check_source_schema(schema or "", inner)
         self.state.list_sources(schema, inner)
@@ -238,7 +238,8 @@ class ListingCommands:
                 f"(show schemas from {connection} lists them)"
             )
 
-    def _check_schema(self, schema: str) -> None:
+    def check_schema(self, schema: str) -> None:
+        """Raise UnknownName if there is no such schema or connection."""
         known = self.state.schemas()
         if schema.lower() not in {name.lower() for name in known}:
             raise UnknownName(f"schema {schema} does not exist{did_you_mean(schema, known)} (show schemas)")

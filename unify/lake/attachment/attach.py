@@ -84,6 +84,14 @@ class LakeAttachment:
         return self.read_only_reason == DISK_FULL_REASON
 
     @property
+    def is_older_version(self) -> bool:
+        """Whether an older version of Unify made the lake, and no later one could update it."""
+        try:
+            return int(durable.read_regular_file(ready_marker(self.settings))) < LAKE_SCHEMA_VERSION
+        except (OSError, ValueError):
+            return False
+
+    @property
     def is_replaced(self) -> bool:
         """Whether the attached catalog is no longer the file at its path."""
         return not self.is_copy and _file_id(self.catalog_file) != self._attached_file
