@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 
-from unify.engine.errors import clean_message
+from unify.engine import duckdb
+from unify.engine.errors import catalog_damage, clean_message, translate_lake_error, translate_statement_error
 
 
 @pytest.mark.parametrize(
@@ -21,3 +25,16 @@ from unify.engine.errors import clean_message
 )
 def test_a_message_has_no_class_names(text: str, shown: str) -> None:
     assert clean_message(RuntimeError(text)) == shown
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "\n", '"', " ", '\nDid you mean "', "A a a ", "\nLINE 1: at", 'schema "a" does not exist']
+)
+def test_a_long_message_is_translated_in_linear_time(part: str) -> None:
+    """A message quotes values, which come from anywhere."""
+    error = duckdb.Error(f"Conversion Error: extension {part * (200_000 // len(part))}")
+    started = time.process_time()
+    translate_statement_error(error, Path("/lake"))
+    translate_lake_error(error, Path("/lake"))
+    catalog_damage(error)
+    assert time.process_time() - started < 10  # 0.2 s; a quadratic pattern takes minutes

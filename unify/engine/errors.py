@@ -9,26 +9,25 @@ from unify.engine import unsupported
 from unify.errors import Interrupted, NoSuchVersion, QueryError, StoreError, UnifyError
 
 _PREFIX = re.compile(r"^[A-Z]\w*(?: \w+){0,3} Error: ")  # also: Not implemented, Out of Memory
-_INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\n]*\"\?")
+_INTERNAL_NAME = re.compile(r"\n{0,2}Did you mean \"[^\"\n]*__ducklake_metadata[^\"\n]*\"\?")
 # Around the error of a result that was being read.
 _CLOSED_RESULT = re.compile(
     r"^Attempting to execute an unsuccessful or closed pending query result\s+Error: "
 )
-_STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:).*", re.DOTALL)
+_STACK = re.compile(r"\n(?:This error signals an assertion failure|Stack Trace:)")
 
 _NO_SNAPSHOT = re.compile(r"No snapshot found at timestamp (\S+ [\d:]+)")
 # A table or schema that did not exist at that time.
 _SUGGESTION = re.compile(r"\nDid you mean .*")  # of DuckDB, for a table of today
-_NO_TABLE_YET = re.compile(
-    r'does not exist at (?:timestamp|version)|schema "[^"]+" does not exist.*^LINE \d+: .*\bat\s*\(',
-    re.IGNORECASE | re.DOTALL | re.MULTILINE,
-)
+_NO_TABLE_YET = re.compile("does not exist at (?:timestamp|version)", re.IGNORECASE)
+_NO_SCHEMA = re.compile('schema "[^"]+" does not exist', re.IGNORECASE)
+_LINE_WITH_AT = re.compile(r"^LINE \d+: .*\bat\s*\(", re.IGNORECASE | re.MULTILINE)
 
 # Messages of SQLite and the operating system inside DuckDB's, and what to do about them.
 _DISK_FULL = re.compile("no space left|disk is full|disk quota|file too large|disk I/O error", re.IGNORECASE)
 _DAMAGED_CATALOG = re.compile(
     "not a database|malformed|disk image|creating a new DuckLake|"
-    r"Table with name \S*ducklake_\w+ does not exist",
+    r"Table with name \S{0,200}ducklake_\w{1,64} does not exist",
     re.IGNORECASE,
 )
 _STORAGE_FAULTS = tuple(
@@ -89,7 +88,10 @@ def is_disk_full_message(message: str) -> bool:
 
 def clean_message(error: BaseException) -> str:
     """Return DuckDB's message without class name, stack trace and internal names; LINE and caret stay."""
-    text = _PREFIX.sub("", _STACK.sub("", str(error)), count=1)
+    text = str(error)
+    if (stack := _STACK.search(text)) is not None:
+        text = text[: stack.start()].rstrip("\n")
+    text = _PREFIX.sub("", text, count=1)
     if _CLOSED_RESULT.match(text):
         text = _PREFIX.sub("", _CLOSED_RESULT.sub("", text), count=1)
     text = text.replace("bindings: : ", "bindings: ")  # a formatting error of DuckDB
@@ -107,12 +109,20 @@ def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
             f"there is no version of {too_old[1]} (UTC): nothing was stored then, or it is older than "
             "the kept history (setting history)"
         )
-    if _NO_TABLE_YET.search(str(error)):
+    if _is_before_creation(str(error)):
         return NoSuchVersion(f"the table did not exist then: {_SUGGESTION.sub('', clean_message(error))}")
     fault = _storage_fault_text(error)
     if fault and (str(path) in str(error) or "DuckLake" in str(error)):
         return StoreError(f"{path}: {fault} ({clean_message(error)})")
     return QueryError(unsupported.add_advice(clean_message(error)))
+
+
+def _is_before_creation(message: str) -> bool:
+    """Return whether a table or its schema did not exist at the time that a statement names with AT."""
+    if _NO_TABLE_YET.search(message):
+        return True
+    missing = _NO_SCHEMA.search(message)
+    return missing is not None and _LINE_WITH_AT.search(message, missing.end()) is not None
 
 
 def translate_lake_error(error: BaseException, path: Path) -> StoreError:

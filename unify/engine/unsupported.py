@@ -44,8 +44,8 @@ _UNSUPPORTED_TYPE = re.compile(r"Failed to convert DuckDB type to DuckLake - uns
 
 # DuckDB advises to download an extension. What is read by a connection instead, by extension.
 _MISSING_EXTENSION = re.compile(
-    r"exists in the (?P<function>\w+) extension|(?P<file>\w+)\.duckdb_extension\" not found"
-    r"|requires the extension (?P<address>\w+) to be loaded"
+    r"exists in the (?P<function>\w{1,64}) extension|(?P<file>\w{1,64})\.duckdb_extension\" not found"
+    r"|requires the extension (?P<address>\w{1,64}) to be loaded"
 )
 _CONNECTION = "read it through a connection: connect {adapter}, then select … from NAME.TABLE"
 _CONNECTED_INSTEAD = {
@@ -59,7 +59,7 @@ _CONNECTED_INSTEAD = {
 
 def _connection_advice(message: str) -> str | None:
     """Return what to do in place of DuckDB's INSTALL; None for other messages."""
-    found = _MISSING_EXTENSION.search(message)
+    found = _MISSING_EXTENSION.search(message) if "extension" in message else None
     name = next((text for text in found.groups() if text), "") if found is not None else ""
     if name not in _CONNECTED_INSTEAD:
         return None
