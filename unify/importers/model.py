@@ -39,6 +39,7 @@ class ImportedRequest(Struct, frozen=True, omit_defaults=True):
     headers: Mapping[str, str] = {}
     body: Json = None
     form: Mapping[str, str] | None = None
+    body_of_get: bool = False
 
 
 class ImportedPaging(Struct, frozen=True, omit_defaults=True):

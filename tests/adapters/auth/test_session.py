@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import ClassVar
 
 import pytest
@@ -37,6 +38,20 @@ class TestSession:
             "S sess-1",
             "S sess-1",
         ]
+
+    def test_the_log_in_has_headers_and_basic_authentication(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        api.serve("POST /login", MockResponse.json({"data": {"token": "sess-1"}}))
+        api.serve("/things", MockResponse.json([]))
+        login = {"headers": {"X-Version": "{user}"}, "username": "{user}", "password": "{secret}"}
+        adapter = make_adapter(Auth("session", {**self.login, **login}), Paging("none"))
+        list(adapter.pages("things", Read()))
+
+        sent = api.requests[0].headers
+        credentials = base64.b64encode(f"ann:{SECRET}".encode()).decode()
+        assert (sent["x-version"], sent["authorization"]) == ("ann", f"Basic {credentials}")
+        assert api.requests[1].headers["authorization"] == "Bearer sess-1"
 
     @pytest.mark.parametrize(
         ("token", "headers"),

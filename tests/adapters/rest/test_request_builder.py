@@ -101,6 +101,17 @@ class TestRequests:
             {"at": {"page": 2}, "text": "p2"},
         ]
 
+    def test_a_get_request_has_a_body_if_the_api_requires_one(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        api.serve("/things", MockResponse.json([]))
+        paging = Paging("page", location="body", size_param="n", size=5)
+        spec = table(body={"q": "x"}, body_of_get=True, paging=paging)
+        list(make_adapter(spec).pages("things", Read()))
+
+        assert api.requests[0].json() == {"q": "x", "page": 1, "n": 5}
+        assert api.request_targets == ["/things"]
+
     def test_a_form_is_sent_url_encoded(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("POST /search", MockResponse.json([]))
         spec = table(path="/search", method="POST", form={"q": "{org} & co"}, paging=Paging("none"))

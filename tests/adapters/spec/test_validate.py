@@ -116,7 +116,7 @@ MISTAKES = [
     ),
     (
         "    paging: {type: page, in: body}\n",
-        "9:30: tables.orders.paging.in: a GET request has no body; use POST /…, or remove this key",
+        "9:30: tables.orders.paging.in: a GET request has no body; use POST /…, set body_of_get: true, or",
     ),
     (
         "    paging: {type: page, in: path}\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 
 from unify.adapters.http.messages import Authentication, Request, T
@@ -57,6 +58,12 @@ def build_static_auth(location: str, name: str, value: str, *secrets: str) -> Au
             return HeaderAuth("Cookie", f"{name}={value}", value, *secrets)
         case _:
             return HeaderAuth(name, value, value, *secrets)
+
+
+def basic_credentials(settings: AuthConfig) -> str:
+    """The user name and password of basic authentication, as the header has them after ``Basic``."""
+    user, password = settings.text("username", ""), settings.text("password", "")
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def build_bearer_auth(token: str) -> Authentication:

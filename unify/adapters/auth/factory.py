@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-
 from unify.adapters.auth.aws import AWSSigV4Auth
-from unify.adapters.auth.base import AuthConfig, HeaderAuth, build_bearer_auth, build_static_auth
+from unify.adapters.auth.base import (
+    AuthConfig,
+    HeaderAuth,
+    basic_credentials,
+    build_bearer_auth,
+    build_static_auth,
+)
 from unify.adapters.auth.grants import ClientGrantAuth, UserGrantAuth
 from unify.adapters.auth.jwt import JWTAuth
 from unify.adapters.auth.token import SessionTokenAuth
@@ -54,9 +58,8 @@ def build_authentication(
 
 
 def _basic_auth(settings: AuthConfig) -> Authentication:
-    user, password = settings.text("username", ""), settings.text("password", "")
-    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return HeaderAuth("Authorization", f"Basic {credentials}", password, credentials)
+    credentials = basic_credentials(settings)
+    return HeaderAuth("Authorization", f"Basic {credentials}", settings.text("password", ""), credentials)
 
 
 def _api_key_auth(settings: AuthConfig) -> Authentication:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from unify.adapters.auth.base import AuthConfig, build_static_auth
+from unify.adapters.auth.base import AuthConfig, basic_credentials, build_static_auth
 from unify.adapters.auth.oauth import FORM_HEADERS
 from unify.adapters.auth.token_cache import CachedToken, TokenCache, TokenCacheFolder
 from unify.adapters.base import Scalar
@@ -83,7 +83,8 @@ class SessionTokenAuth(TokenAuth):
         self._cookie_name = name
         self._token_path = str(settings.raw("token") or "")
         self._login_request = login = _build_login_request(settings)
-        identity = (login.method, login.url, (login.body or b"").decode())
+        self._credentials = (basic_credentials(settings),) if "username" in settings else ()
+        identity = (login.method, login.url, (login.body or b"").decode(), *self._credentials)
         super().__init__(
             lambda token: build_static_auth(location, name, value.replace("{session}", token), token),
             folder.open_cache(settings.base_url, *identity, replaceable=True) if folder else TokenCache(),
@@ -97,6 +98,9 @@ class SessionTokenAuth(TokenAuth):
         if token in (None, "", False):
             raise TokenRefused(response, f" (auth.token: the response has no value at {self._token_path})")
         return CachedToken(str(token), now + SESSION_LIFETIME_S)
+
+    def secrets(self) -> tuple[str, ...]:
+        return (*super().secrets(), *self._credentials)
 
     def _header_token(self, response: Response) -> str:
         """Return the token at ``headers.NAME`` or ``cookies.NAME``; from ``headers.Set-Cookie``, ``name``."""
@@ -123,6 +127,21 @@ class SessionTokenAuth(TokenAuth):
 def _build_login_request(settings: AuthConfig) -> Request:
     method, _, path = settings.path("request").partition(" ")
     url = path if "://" in path else f"{settings.base_url}/{path.lstrip('/')}"
+    request = _request_with_body(settings, method, url)
+    headers = {**request.headers, **_login_headers(settings)}
+    return Request(method, url, (), headers, request.body)
+
+
+def _login_headers(settings: AuthConfig) -> dict[str, str]:
+    """The headers of the log-in that the spec sets, and its basic authentication."""
+    fields = settings.render_fields("headers")
+    headers = {name: value if isinstance(value, str) else ", ".join(value) for name, value in fields.items()}
+    if "username" in settings:
+        headers["Authorization"] = f"Basic {basic_credentials(settings)}"
+    return headers
+
+
+def _request_with_body(settings: AuthConfig, method: str, url: str) -> Request:
     if "form" in settings:
         body = urlencode(settings.render_fields("form"), doseq=True).encode()
         return Request(method, url, (), FORM_HEADERS, body)

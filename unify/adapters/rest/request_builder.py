@@ -46,7 +46,7 @@ class RequestBuilder:
         taken = self.variable_names.intersection(filter(None, params)) if paging.location != "query" else ()
         self._template_params = dict.fromkeys(taken)
         self._pages_in_header = paging.location == "header"
-        self._pages_in_body = paging.location == "body" and table.method != "GET"
+        self._pages_in_body = paging.location == "body" and table.sends_body
         self._since_param = table.incremental.param if table.incremental is not None else None
 
     def build_request(self, variables: Mapping[str, Any], page_request: PageRequest) -> Request:

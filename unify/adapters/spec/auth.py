@@ -65,6 +65,9 @@ class SessionAuthKeys(Struct, tag="session"):
     ]
     body: Annotated[Json, doc("JSON body of the request.", '{user: "{user}"}')] = None
     form: Annotated[FormFields | None, doc("Form fields, instead of a body.", '{u: "{user}"}')] = None
+    headers: Annotated[FormFields | None, doc("Headers of the request.", "{X-Version: 2}")] = None
+    username: Annotated[str | None, doc("User name of basic authentication.", "{id}")] = None
+    password: Annotated[str | None, doc("Password of basic authentication.", "{secret}")] = None
     name: Annotated[str, doc("Name of the header, parameter or cookie.", "X-Session")] = "Authorization"
     value: Annotated[str, doc("Its value; `{session}` is the token.", "{session}")] = "Bearer {session}"
     location: Annotated[AuthLocation, doc("Where it is sent.", "cookie")] = field(name="in", default="header")

@@ -371,6 +371,9 @@ class TableSpec(Struct, frozen=True):
     headers: Annotated[Headers, doc("Headers besides the adapter's.", "{Accept: text/csv}")] = {}
     body: Annotated[Json, doc("JSON body of a POST.", '{query: "…"}')] = None
     form: Annotated[FormFields | None, doc("Form fields of a POST, instead of a body.", "{a: 1}")] = None
+    body_of_get: Annotated[
+        bool, doc("A GET request has the `body` or `form`, too: some APIs require it.", "true")
+    ] = False
     rows: Annotated[
         str | None,
         doc(
@@ -428,6 +431,10 @@ class TableSpec(Struct, frozen=True):
     @property
     def method(self) -> str:
         return self.requests[0].partition(" ")[0] if self.requests else "GET"
+
+    @property
+    def sends_body(self) -> bool:
+        return self.method != "GET" or self.body_of_get
 
     @property
     def path(self) -> str:

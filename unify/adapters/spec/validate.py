@@ -41,7 +41,18 @@ def validate_spec(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
     return replace(spec, views=tuple(_resolve_views(spec, report)))
 
 
-_SAME_NAME_KEYS = ("params", "headers", "body", "form", "for_each", "paging", "format", "csv", "errors")
+_SAME_NAME_KEYS = (
+    "params",
+    "headers",
+    "body",
+    "form",
+    "body_of_get",
+    "for_each",
+    "paging",
+    "format",
+    "csv",
+    "errors",
+)
 _REQUEST_KEYS = {
     "requests": "request",
     **dict(zip(_SAME_NAME_KEYS, _SAME_NAME_KEYS, strict=True)),

@@ -110,8 +110,8 @@ class TableValidator:
 
     def _validate_body(self) -> None:
         for key, value in (("body", self._table.body), ("form", self._table.form)):
-            if value is not None and self._table.method == "GET":
-                self._add("a GET request has no body; use POST /…", key)
+            if value is not None and not self._table.sends_body:
+                self._add("a GET request has no body; use POST /…, or set body_of_get: true", key)
         if self._table.body is not None and self._table.form is not None:
             self._add("expected body or form, not both", "form")
 
@@ -177,8 +177,9 @@ class TableValidator:
                 self._report.add_problem(path, problem)
         if not own:
             return
-        if paging.location == "body" and self._table.method == "GET":
-            self._add("a GET request has no body; use POST /…, or remove this key", "paging", "in")
+        if paging.location == "body" and not self._table.sends_body:
+            text = "a GET request has no body; use POST /…, set body_of_get: true, or remove this key"
+            self._add(text, "paging", "in")
         names = _position_params(paging)
         if paging.location == "path" and not names & _variables_in(self._table.request_paths):
             missing = ", ".join(f"{{{name}}}" for name in sorted(names)) or "a variable of the page"

@@ -8,7 +8,7 @@ from unify.importers.airbyte.context import StreamContext
 from unify.importers.airbyte.jinja.durations import duration_text
 from unify.importers.airbyte.jinja.values import Applied, Joined, Known, Value
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
-from unify.importers.airbyte.requests import read_request
+from unify.importers.airbyte.requests import RequestDraft, read_request
 from unify.importers.common.documents import items_of, members_of, text_of
 from unify.importers.model import AuthOffer, Json
 
@@ -148,13 +148,10 @@ def _token_url(auth: Component, ctx: StreamContext) -> str:
 
 def _session(auth: Component, ctx: StreamContext) -> AuthOffer:
     requester = members_of(auth.get("login_requester"))
-    if requester.get("authenticator") and type_of(requester.get("authenticator")) != "NoAuth":
-        raise NotImportable("the log-in is authenticated itself", requester)
     draft = read_request(requester, ctx)
     if draft.token_places:
         raise NotImportable("the log-in has pages", requester)
-    if any(name.lower() not in _USUAL_HEADERS for name in draft.headers):
-        raise NotImportable("the log-in has headers of its own", requester)
+    login = _login_auth(requester, draft, ctx)
     query = "&".join(f"{name}={text}" for name, text in draft.params.items())
     path = ".".join(ctx.text(each, auth) for each in items_of(auth.get("session_token_path")))
     settings: dict[str, Json] = {
@@ -166,9 +163,32 @@ def _session(auth: Component, ctx: StreamContext) -> AuthOffer:
         settings["body"] = draft.body
     if draft.form:
         settings["form"] = draft.form
+    if draft.headers:
+        settings["headers"] = draft.headers
+    settings |= login
     return AuthOffer(
         "session", {**settings, **_token_use(members_of(auth.get("request_authentication")), ctx)}
     )
+
+
+def _login_auth(requester: Component, draft: RequestDraft, ctx: StreamContext) -> dict[str, Json]:
+    """The authentication of the log-in request itself: basic, or a key in a header or parameter."""
+    offers = read_auths(requester.get("authenticator"), ctx)
+    settings = dict(offers[0].settings) if offers else {}
+    match settings.get("type"):
+        case None:
+            return {}
+        case "basic":
+            return {name: settings[name] for name in ("username", "password") if name in settings}
+        case "bearer":
+            draft.headers["Authorization"] = f"Bearer {settings['token']}"
+        case "api_key" if settings.get("in") == "query":
+            draft.params[str(settings["name"])] = settings["value"]
+        case "api_key":
+            draft.headers[str(settings["name"])] = str(settings["value"])
+        case other:
+            raise NotImportable(f"the log-in is authenticated by {other}", requester)
+    return {}
 
 
 def _token_use(use: Component, ctx: StreamContext) -> dict[str, Json]:

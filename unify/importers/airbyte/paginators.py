@@ -177,8 +177,6 @@ class _PaginatorReader:
     def _place(self, location: str, name: str) -> _TokenPlace:
         """A place; in a nested body the value is a variable."""
         steps = name.split("\0")
-        if location == "body" and self._draft.method == "GET":
-            raise NotImportable("puts the page token into the body of a GET request", self._settings)
         if len(steps) == 1 and (location != "body" or name not in ("cursor", "until")):
             return _TokenPlace(location, name)
         name = f"page_{re.sub(r'[^A-Za-z0-9_]+', '_', steps[-1])}"

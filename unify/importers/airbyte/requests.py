@@ -89,8 +89,6 @@ def read_request(requester: Component, ctx: StreamContext) -> RequestDraft:
     draft.headers = {name: str(text) for name, text in headers.items() if name.lower() not in _CLIENT_HEADERS}
     _read_body(requester, draft, ctx)
     _move_query(draft)
-    if draft.method == "GET" and (draft.body is not None or draft.form is not None):
-        raise NotImportable("a GET request with a body", requester)
     return draft
 
 

@@ -125,7 +125,8 @@ def _table(stream: Component, name: str, parts: _StreamParts, ctx: StreamContext
         draft.params,
         draft.headers,
         _whole_body(draft, parts.paging),
-        draft.form if draft.method == "POST" else None,
+        draft.form,
+        _sends_body_with_get(draft, parts.paging),
     )
     return ImportedTable(
         name,
@@ -144,6 +145,11 @@ def _table(stream: Component, name: str, parts: _StreamParts, ctx: StreamContext
         parents=plan.parents,
         line=line_of(stream),
     )
+
+
+def _sends_body_with_get(draft: RequestDraft, paging: ImportedPaging) -> bool:
+    has_body = draft.body is not None or draft.form is not None or paging.location == "body"
+    return draft.method == "GET" and has_body
 
 
 def _whole_body(draft: RequestDraft, paging: ImportedPaging) -> Json:

@@ -165,7 +165,21 @@ class _Importer:
             if each.auths and each.auth_signature != chosen:
                 self._leave(name, f"another authentication ({each.auths[0].name}) than most streams")
         offers = next(each.auths for each in self.built.values() if each.auth_signature == chosen)
-        return [_on_base(each, base_url) for each in offers]
+        return [self._with_address(_on_base(each, base_url)) for each in offers]
+
+    def _with_address(self, offer: AuthOffer) -> AuthOffer:
+        """A log-in whose address is an option: a spec needs it as it is, so it is the default."""
+        request = str(offer.settings.get("request", ""))
+        found = re.fullmatch(r"(\w+) \{(\w+)\}(.*)", request)
+        if found is None:
+            return offer
+        default = next((each.default for each in self.options.used() if each.name == found[2]), None)
+        if default is None:
+            return offer
+        self.notes.append(ImportNote("", f"the log-in is at {default}, the default of {found[2]}"))
+        return AuthOffer(
+            offer.name, {**offer.settings, "request": f"{found[1]} {default.rstrip('/')}{found[3]}"}
+        )
 
     def _leave(self, name: str, reason: str) -> None:
         """Leave a stream, and those that have it as a parent."""
