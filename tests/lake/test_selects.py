@@ -17,6 +17,8 @@ LARGE = 3 * BATCH_ROWS
 class Doubled:
     """A projection that records for which columns it was asked."""
 
+    applies_always = False
+
     def __init__(self) -> None:
         self.asked: list[Sequence[tuple[str, str]]] = []
 

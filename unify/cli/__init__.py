@@ -11,6 +11,7 @@
     spec_commands     `unify spec try` and `unify spec test`
     daemon_commands   `unify daemon run|start|stop|status`
     serve_commands    `unify serve` and `unify user`
+    mcp_command       `unify mcp`
     home_commands     `unify lake check`, `unify backup` and `unify restore`
     demo              `unify demo`: the shell on the sample API, in a temporary home folder
     shell_completion  `unify completion`: completion scripts for bash, zsh and fish

@@ -253,7 +253,7 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         choices=(*ROW_OPERATIONS, ALL_OPERATIONS),
         help="for spec try: show the requests that write rows, and send nothing",
     )
-    add("--rows", metavar="FILE", help="for spec try --write: rows as JSON, or a file of JSON or CSV")
+    add("--rows", metavar="FILE", help="for spec try --write: rows as JSON, or a file; for mcp: number")
     add("--tenant", metavar="NAME", help="use a separate home folder of this name")
     add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
     add(

@@ -179,6 +179,10 @@ def _dispatch_task(
             from unify.cli.daemon_commands import run_daemon_task
 
             return run_daemon_task(invocation.task, build_settings(invocation, environment))
+        case "mcp":
+            from unify.cli.mcp_command import run_mcp_task
+
+            return run_mcp_task(invocation, build_settings(invocation, environment), environment)
         case "serve" | "user add" | "user list" | "user remove":
             from unify.cli.serve_commands import run_server_task
 

@@ -18,6 +18,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec import FILE ...        adapter spec from a manifest, an API description, curl or HAR
        unify daemon run|start|stop|status
        unify serve --http [HOST:]PORT    SQL, Prometheus metrics and health over HTTP
+       unify mcp [--http [HOST:]PORT]    tools for agents (Model Context Protocol) over stdio or HTTP
        unify user add|list|remove        users of the servers, and their tokens
        unify lake check [--deep] [--repair]   verify the home folder: catalog, data files, ledger, queue
        unify backup FILE                 write a verified backup of the home folder
@@ -152,6 +153,18 @@ COMMAND_HELP = {
         "  --open-metrics  /metrics needs no token, although there are users; on loopback addresses only\n"
         "  --bytes, --seconds  maximum size of a result (10 GB), and time limit of a statement (1 hour)\n"
         "Exit status: 0 stopped by a signal; 2 usage error, such as a port that is in use.",
+    ),
+    "mcp": CommandHelp(
+        "serve agents: tools of the Model Context Protocol",
+        "unify mcp [--http [HOST:]PORT [--cert FILE --key FILE]] [--rows N] [--bytes SIZE] [--seconds N]\n"
+        "             [--calls N] [--schemas S,...] [--allow-writes propose] [OPTIONS]",
+        "Serves list_tables, describe_table, query, explain, load, refresh and job to an agent over stdin\n"
+        "and stdout, or over HTTP to users (unify user add NAME). The limits are yours; an agent can only\n"
+        "lower them. Each call is a row of unify.agent_calls. Needs pip install 'unify-sql[mcp]'.\n"
+        "  --rows, --bytes, --seconds  of one answer: 200 rows, 64 kB, 30 s\n"
+        "  --calls         API requests that agents may cause until the server ends: 100\n"
+        "  --schemas       the schemas that can be read; by default all\n"
+        "  --allow-writes propose  adds propose_write: the plan waits for approve write N in a shell",
     ),
     "user": CommandHelp("manage the users of the servers", _USER_USAGE, _USER),
     "user add": CommandHelp(

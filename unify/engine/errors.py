@@ -58,6 +58,18 @@ _STORAGE_FAULTS = tuple(
 )
 
 
+MAX_MESSAGE_CHARS = 5_000  # DuckDB quotes the value that does not convert, however long it is
+_KEPT_END_CHARS = 1_000  # the line and caret of the position
+
+
+def bounded_text(error: BaseException) -> str:
+    """Return the text of an error; the middle of a long one is left out."""
+    text = str(error)
+    if len(text) <= MAX_MESSAGE_CHARS:
+        return text
+    return f"{text[: MAX_MESSAGE_CHARS - _KEPT_END_CHARS]} … {text[-_KEPT_END_CHARS:]}"
+
+
 def is_internal_error(error: BaseException) -> bool:
     """Return whether DuckDB is unusable after an internal error."""
     from unify.engine import duckdb
@@ -67,18 +79,18 @@ def is_internal_error(error: BaseException) -> bool:
 
 def catalog_damage(error: BaseException) -> str:
     """Return what is wrong with the catalog of a lake that cannot be attached; "" for other errors."""
-    if not _DAMAGED_CATALOG.search(str(error)):
+    if not _DAMAGED_CATALOG.search(bounded_text(error)):
         return ""
     return (
         "has no tables of a lake"
-        if "creating a new" in str(error)
+        if "creating a new" in bounded_text(error)
         else f"is damaged ({clean_message(error)})"
     )
 
 
 def is_disk_full(error: BaseException) -> bool:
     """Return whether an error of DuckDB, the system or Unify says that the disk is full."""
-    return is_disk_full_message(str(error))
+    return is_disk_full_message(bounded_text(error))
 
 
 def is_disk_full_message(message: str) -> bool:
@@ -88,7 +100,7 @@ def is_disk_full_message(message: str) -> bool:
 
 def clean_message(error: BaseException) -> str:
     """Return DuckDB's message without class name, stack trace and internal names; LINE and caret stay."""
-    text = str(error)
+    text = bounded_text(error)
     if (stack := _STACK.search(text)) is not None:
         text = text[: stack.start()].rstrip("\n")
     text = _PREFIX.sub("", text, count=1)
@@ -104,15 +116,15 @@ def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
 
     if isinstance(error, duckdb.InterruptException):
         return Interrupted("the statement was interrupted")
-    if too_old := _NO_SNAPSHOT.search(str(error)):
+    if too_old := _NO_SNAPSHOT.search(bounded_text(error)):
         return NoSuchVersion(
             f"there is no version of {too_old[1]} (UTC): nothing was stored then, or it is older than "
             "the kept history (setting history)"
         )
-    if _is_before_creation(str(error)):
+    if _is_before_creation(bounded_text(error)):
         return NoSuchVersion(f"the table did not exist then: {_SUGGESTION.sub('', clean_message(error))}")
     fault = _storage_fault_text(error)
-    if fault and (str(path) in str(error) or "DuckLake" in str(error)):
+    if fault and (str(path) in bounded_text(error) or "DuckLake" in bounded_text(error)):
         return StoreError(f"{path}: {fault} ({clean_message(error)})")
     return QueryError(unsupported.add_advice(clean_message(error)))
 
@@ -134,5 +146,5 @@ def translate_lake_error(error: BaseException, path: Path) -> StoreError:
 
 
 def _storage_fault_text(error: BaseException) -> str:
-    text = str(error)
+    text = bounded_text(error)
     return next((said for pattern, said in _STORAGE_FAULTS if pattern.search(text)), "")

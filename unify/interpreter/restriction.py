@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from unify.engine.tokens import tokenize
+from unify.engine.types import quote_identifier as quoted
 from unify.errors import NotPermitted, QueryError
 from unify.interpreter.system_columns import SCHEMA, SYSTEM_TABLES
 from unify.lake import catalog
@@ -21,6 +22,7 @@ from unify.language import commands
 from unify.language.commands import Command
 from unify.language.sql.analysis import analyse
 from unify.language.sql.untrusted import CheckedSelect, ReadTable, check_select
+from unify.language.sql.write_statement import parse_write_statement
 
 if TYPE_CHECKING:
     from unify.interpreter.connections import ConnectionCatalog
@@ -49,6 +51,13 @@ class Restriction(Struct, frozen=True):
 
     may_load: bool = False
     schemas: frozenset[str] | None = None
+
+    def intersect(self, other: Restriction) -> Restriction:
+        """Return what both allow."""
+        schemas = self.schemas
+        if other.schemas is not None:
+            schemas = other.schemas if schemas is None else schemas & other.schemas
+        return Restriction(self.may_load and other.may_load, schemas)
 
     def check_tables(self, names: Iterable[TableName]) -> None:
         """Check tables that a statement uses, through views and macros too. Raises QueryError."""
@@ -80,6 +89,22 @@ class StatementCheck:
             self._check_listing(command)
         else:
             raise QueryError(_ONLY_SELECT)
+
+    def check_write(self, sql: str) -> None:
+        """Check the SELECT that INSERT, UPDATE or DELETE reads its rows from. Raises QueryError."""
+        statement = parse_write_statement(sql)
+        if statement is None or statement.returning:
+            raise QueryError("only INSERT, UPDATE and DELETE without RETURNING are planned here")
+        target = statement.target
+        self._check_table(ReadTable(target.catalog, target.schema, target.table))
+        source = statement.source
+        if statement.operation != "insert":
+            expressions = ", ".join(f"({one.expression})" for one in statement.assignments) or "1"
+            name = ".".join(map(quoted, filter(None, (target.catalog, target.schema, target.table))))
+            tables = f"{name} {statement.alias}" + (f", {statement.others}" if statement.others else "")
+            condition = f" WHERE {statement.where}" if statement.where else ""
+            source = f"SELECT {expressions} FROM {tables}{condition}"
+        self._check_sql(f"{statement.with_clause} {source}", ())
 
     def _check_listing(self, command: Command) -> None:
         if isinstance(command, _OF_A_TABLE) and command.table is not None:

@@ -134,7 +134,11 @@ def result_columns(columns: Iterable[tuple[str, str]] | None) -> tuple[ResultCol
 
 
 class LineProjection(Protocol):
-    """SQL that returns each row as a line of a result format."""
+    """SQL that returns each row as a line of a result format, or in another form."""
+
+    @property
+    def applies_always(self) -> bool:
+        """See ``lake.protocols.RowProjection``."""
 
     def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
         """See ``lake.protocols.RowProjection``."""

@@ -31,7 +31,13 @@ class Definition(Struct, frozen=True):
 
 
 class RowProjection(Protocol):
-    """A form of the rows of a result in which their reader can use them."""
+    """A form of the rows of a result in which their reader can use them.
+
+    ``applies_always``  also for small results, which otherwise are values.
+    """
+
+    @property
+    def applies_always(self) -> bool: ...
 
     def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
         """SQL over ``c0``, ``c1``, … the values of ``columns``, which are (name, DuckDB type)."""

@@ -76,7 +76,8 @@ class SelectRunner:
         """
         if reads_once:
             return self._run_spooled(sql, parameters, projection)
-        columns = self.describe_columns(sql, parameters) if runs_once else ()
+        is_described = runs_once or (projection is not None and projection.applies_always)
+        columns = self.describe_columns(sql, parameters) if is_described else ()
         if columns:
             return self._stream_projected(sql, parameters, columns, projection)
         result = self.stream(sql, parameters)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 
 from msgspec import Struct
 
 from unify.config.settings import Settings
 from unify.errors import StoreError, UsageError
-from unify.servers.addresses import ServerAddress, bind_socket, bound_address, parse_address
+from unify.servers.addresses import bind_socket, bound_address, parse_address
 from unify.servers.event_log import EventLog
+from unify.servers.exposure import check_exposure
+from unify.servers.signals import stop_at_signals
 from unify.servers.statements.limits import StatementLimits
 from unify.servers.users import UserStore
 from unify.version import VERSION
@@ -56,7 +56,7 @@ def run_servers(
             has_failed.set()
             stopped.set()
 
-    with ExitStack() as servers, _stop_at_signals(stopped.set):
+    with ExitStack() as servers, stop_at_signals(stopped.set):
         _start_http(settings, options, log, servers, on_server_end)
         stopped.wait()
         if not has_failed.is_set():
@@ -87,7 +87,7 @@ def _start_http(
     from unify.servers.tls import load_certificate
 
     address, users = parse_address("--http", options.http), UserStore(settings)
-    _check_exposure(address, options, users)
+    check_exposure(address, options.cert, options.key, users, open_metrics=options.open_metrics)
     tls = load_certificate(options.cert, options.key) if options.cert and options.key else None
     listener = servers.enter_context(bind_socket("--http", address))
     monitoring = MonitoringService(settings)
@@ -109,24 +109,6 @@ def _start_http(
     )
 
 
-def _check_exposure(address: ServerAddress, options: ServeOptions, users: UserStore) -> None:
-    """Refuse a server that other machines can reach without TLS and users. Raises UsageError."""
-    if (options.cert is None) != (options.key is None):
-        raise UsageError("--cert FILE and --key FILE are given together")
-    if address.is_loopback:
-        users.list_users()  # a file that cannot be read is reported now
-        return
-    missing = [] if options.cert else ["--cert FILE and --key FILE"]
-    missing += [] if users.list_users() else ["a user (unify user add NAME)"]
-    if missing:
-        raise UsageError(
-            f"--http {address}: other machines can connect to this host; this needs {' and '.join(missing)}. "
-            "Without a host, only programs on this machine can connect"
-        )
-    if options.open_metrics:
-        raise UsageError(f"--http {address}: --open-metrics is for loopback addresses only")
-
-
 def _missing_package(error: ModuleNotFoundError) -> Exception:
     if (error.name or "").partition(".")[0] not in EXTRA_PACKAGES:
         return error
@@ -134,22 +116,3 @@ def _missing_package(error: ModuleNotFoundError) -> Exception:
         f"serve --http needs the packages starlette, uvicorn and prometheus-client ({error.name} is "
         "missing): pip install 'unify-sql[serve]'"
     )
-
-
-@contextmanager
-def _stop_at_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` at SIGINT, SIGTERM and SIGHUP within the block; does nothing outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

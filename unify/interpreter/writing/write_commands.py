@@ -128,6 +128,21 @@ class WriteCommands:
         self._refuse_transaction(target)
         return self._carry_out(self._plan_statement(statement, target, max_age), statement.returning)
 
+    def propose(self, sql: str, max_age: MaxAge, requested_by: str) -> tuple[Write, str]:
+        """Plan a statement for a person to approve; return the write, and the plan in words.
+
+        Raises QueryError: it writes to no table of an API, or something cannot be written.
+        """
+        statement = parse_write_statement(sql)
+        target = self._find_target(statement.target) if statement is not None else None
+        if statement is None or target is None:
+            raise QueryError("only INSERT, UPDATE and DELETE of a table that can be written are planned")
+        self._refuse_transaction(target)
+        plan = self._plan_statement(statement, target, max_age)
+        if not plan.rows:
+            raise QueryError(f"{target}: no rows to write")
+        return self._seal(plan, requested_by), self.plan_text(plan)
+
     def explain(self, statement: WriteStatement | MergeStatement, target: TableName, max_age: MaxAge) -> Rows:
         """Return the plan of a statement; nothing is planned or sent."""
         return self._explain(self._plan_statement(statement, target, max_age))
@@ -292,14 +307,14 @@ class WriteCommands:
         self._require_approval(write, f"write {write.id}: {self.plan_text(plan)}")
         return self._send(write, returning)
 
-    def _seal(self, plan: WritePlan) -> Write:
+    def _seal(self, plan: WritePlan, requested_by: str = "") -> Write:
         settings = self._load_client.settings
         new = NewWrite(
             settings.tenant,
             plan.target,
             plan.mode,
             self._connections.origin,
-            requested_by=getpass.getuser(),
+            requested_by=requested_by or getpass.getuser(),
             name=plan.name,
             undo_of=plan.undo_of,
             refreshes=plan.target in catalog.stored_tables(self._query.lake),

@@ -71,6 +71,8 @@ def projected_texts(rows: Rows, separator: str) -> Iterator[str] | None:
 class DeferredProjection:
     """A FormatProjection, imported when a large result uses it."""
 
+    applies_always = False
+
     def __init__(self, options: FormatOptions) -> None:
         self._options = options
 

@@ -48,6 +48,8 @@ _PLAIN_DELIMITERS = frozenset(",;|\t")  # those that no plain type's text has
 class FormatProjection:
     """The line of each row, without its end, as the only column of a result."""
 
+    applies_always = False
+
     def __init__(self, options: FormatOptions) -> None:
         self.options = options
 

@@ -30,7 +30,8 @@ _INVALID_REQUEST = "Invalid HTTP request received."  # uvicorn's message; any po
 class HttpServer:
     """A server in a thread of its own.
 
-    ``ended``  is called when the thread ends, for whatever reason.
+    ``ended``         is called when the thread ends, for whatever reason.
+    ``has_lifespan``  the application has work at start and end.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class HttpServer:
         tls: ssl.SSLContext | None,
         log: EventLog,
         ended: Callable[[], None] = lambda: None,
+        *,
+        has_lifespan: bool = False,
     ) -> None:
         self._listener = listener
         self._log = log
         self._ended = ended
-        self._server = _StartedServer(_make_config(app, tls))
+        self._server = _StartedServer(_make_config(app, tls, has_lifespan=has_lifespan))
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._handler = _EventHandler(log)
 
@@ -122,13 +125,13 @@ class _EventHandler(logging.Handler):
             self._log.write_limited("server.warning", message=message)
 
 
-def _make_config(app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _make_config(app: ASGIApp, tls: ssl.SSLContext | None, *, has_lifespan: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
         http=TimedProtocol,
         ws="none",
-        lifespan="off",
+        lifespan="on" if has_lifespan else "off",
         interface="asgi3",
         log_config=None,
         access_log=False,
