@@ -256,7 +256,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
     "agent_calls": SystemTableDef(
         "the last 10,000 calls of tools by agents (unify mcp)",
         (
-            ("at", TIMESTAMPTZ),
+            ("called_at", TIMESTAMPTZ),
             ("agent", VARCHAR),
             ("tool", VARCHAR),
             ("statement", VARCHAR),

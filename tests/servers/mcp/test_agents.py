@@ -172,6 +172,7 @@ def test_each_call_is_recorded(settings: Settings, runner: AgentRunner) -> None:
     with ActivityStore(settings.activity) as activity:
         refused, allowed = activity.recent_calls(2)
     assert (allowed.tool, allowed.statement, allowed.decision) == ("query", "select 41 + 1", "allowed")
+    assert (allowed.rows, allowed.calls) == (1, 0)
     assert (refused.decision, refused.error) == ("refused", "unify.settings can be read in a shell only")
 
 

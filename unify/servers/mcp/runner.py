@@ -99,6 +99,8 @@ class AgentRunner:
             decision = "refused" if isinstance(error, NotPermitted) else "failed"
             self._record(call, running, decision, started_s, failure.message)
             raise failure from error
+        if isinstance(result, dict) and isinstance(result.get("rows"), list):
+            running.rows = len(result["rows"])
         self._record(call, running, "allowed", started_s)
         return result
 
