@@ -10,8 +10,7 @@
     check_loads       `unify check --loads`
     spec_commands     `unify spec try` and `unify spec test`
     daemon_commands   `unify daemon run|start|stop|status`
-    serve_commands    `unify serve` and `unify user`
-    mcp_command       `unify mcp`
+    serve_commands    `unify serve`, `unify mcp` and `unify user`
     home_commands     `unify lake check`, `unify backup` and `unify restore`
     demo              `unify demo`: the shell on the sample API, in a temporary home folder
     shell_completion  `unify completion`: completion scripts for bash, zsh and fish

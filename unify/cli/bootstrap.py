@@ -180,7 +180,7 @@ def _dispatch_task(
 
             return run_daemon_task(invocation.task, build_settings(invocation, environment))
         case "mcp":
-            from unify.cli.mcp_command import run_mcp_task
+            from unify.cli.serve_commands import run_mcp_task
 
             return run_mcp_task(invocation, build_settings(invocation, environment), environment)
         case "serve" | "user add" | "user list" | "user remove":
