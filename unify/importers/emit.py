@@ -24,7 +24,7 @@ _PLAIN = re.compile(r"[A-Za-z_/$.(][A-Za-z0-9_/$.%()+*<>=~ -]*(?:[:'][A-Za-z0-9_
 _PLAIN_ALONE = re.compile(
     r"[A-Za-z_/$.(](?:[^\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff#:]|:(?! |$)|(?<! )#)*"
 )
-_DURATION = re.compile(r"[0-9]+ [a-z]+")
+_DURATION = re.compile(r"[0-9]+(?: [a-z]+)+")
 _YAML_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 _NO_BLOCK = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]| \n")
