@@ -103,7 +103,11 @@ class ConnectionCommands:
             options = built_in.adapter_class().takes
             known = {option.name: option for option in options}
             return ConnectTarget(
-                adapter, built_in.asked_options(), known, lambda one: check_plugin_options(one, options)
+                adapter,
+                built_in.asked_options(),
+                known,
+                lambda one: check_plugin_options(one, options),
+                next="show tables from {name}; with writable: true in the file, statements may change it",
             )
         sender = find_sender(adapter)
         if sender is not None and adapter not in loader.known_specs(folders):
