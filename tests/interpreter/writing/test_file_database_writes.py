@@ -24,7 +24,8 @@ create table source(id int primary key, m mood, i interval, s struct(a int, b va
   d decimal(38,10), l int[][], mp map(varchar, int), t timestamp_ns, z timestamptz,
   b blob, n varchar not null);
 insert into source values (1, 'ok', interval '1 month 2 days', {'a': 1, 'b': ['x', null]},
-  -9999999999999999999999999999999999999, uuid(), 1.0123456789, [[1], null, []], map {'k': 1}, '2024-01-01 00:00:00.123456789', now(), '\\x00', ''),
+  -9999999999999999999999999999999999999, uuid(), 1.0123456789, [[1], null, []], map {'k': 1},
+  '2024-01-01 00:00:00.123456789', now(), '\\x00', ''),
   (2, null, null, null, null, null, null, null, null, null, null, null, 'n');
 create table copied as from source limit 0;
 """

@@ -51,7 +51,8 @@ def test_every_type_is_written_as_it_was_read(
         values = [values[row] if row < len(values) else "NULL" for _, values, _ in CASES.values()]
         statements.append(f"insert into source values ({row}, {', '.join(values)})")
     mysql_server.run(";".join(statements), database)
-    session.execute("export (select * from shop.source order by id) to shop.copied append")
+    for mode in ("append", "upsert by id"):  # straight into the table, and by a temporary one
+        session.execute(f"export (select * from shop.source order by id) to shop.copied {mode}")
     shown = ", ".join(text.format(f"c{number}") for number, (_, _, text) in enumerate(CASES.values()))
     expected, found = (
         mysql_server.run(f"set time_zone = '+00:00'; select {shown} from {name} order by id", database)

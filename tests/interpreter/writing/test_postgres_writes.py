@@ -65,7 +65,8 @@ def test_every_type_is_written_as_it_was_read(
         values = [values[row] if row < len(values) else "NULL" for _, values in CASES.values()]
         statements.append(f"insert into source values ({row}, {', '.join(values)})")
     postgres_server.run(";".join(statements), database)
-    session.execute("export (select * from shop.source order by id) to shop.copied append")
+    for mode in ("append", "upsert by id"):  # straight into the table, and by a temporary one
+        session.execute(f"export (select * from shop.source order by id) to shop.copied {mode}")
     expected, found = (
         postgres_server.rows(f"select * from {table} order by id", database) for table in ("source", "copied")
     )

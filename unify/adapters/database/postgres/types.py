@@ -178,7 +178,7 @@ class _ColumnReader:
             compare=self._base_value(),
             sort=value,
             read_as_null=f"({self._name} = 'NaN')",
-            raw=self._base_value(),
+            raw=f"{self._name}::numeric({precision},{scale})",  # a domain has no precision
         )
 
     def _read_chosen(self, chosen: DuckDBType) -> DatabaseColumn:
