@@ -327,3 +327,16 @@ def test_connect_tests_a_database_before_it_is_saved(
             session.execute("connect postgres as other with hosst = 'x'")
         with pytest.raises(UnifyError, match="unknown adapter postgrs; did you mean postgres"):
             session.execute("connect postgrs as other with host = 'x'")
+
+
+def test_domains_and_rounded_numerics_have_every_digit(
+    session: PythonSession, postgres_server: PostgresServer, database: str
+) -> None:
+    postgres_server.run(
+        "create domain price as numeric(30,10); create table priced(a price, b numeric(5,-2));"
+        "insert into priced values (12345678901234567890.0123456789, 12345)",
+        database,
+    )
+    digits = [("12345678901234567890.0123456789", "12300")]
+    assert rows(session, "select a::varchar, b::varchar from shop.priced") == digits
+    assert rows(session, "select sum(a)::varchar, max(b)::varchar from shop.priced") == digits
