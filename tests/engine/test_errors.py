@@ -9,6 +9,7 @@ import pytest
 
 from unify.engine import duckdb
 from unify.engine.errors import catalog_damage, clean_message, translate_lake_error, translate_statement_error
+from unify.errors import NoSuchVersion
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,18 @@ def test_a_long_message_is_translated_in_linear_time(part: str) -> None:
     translate_lake_error(error, Path("/lake"))
     catalog_damage(error)
     assert time.process_time() - started < 10  # 0.2 s; a quadratic pattern takes minutes
+
+
+@pytest.mark.parametrize("moment", ["1990-01-01", "1990-01-01 00:00:00", "1990-01-01 00:00:00.5+00"])
+def test_a_time_before_the_history_is_no_such_version(moment: str) -> None:
+    error = RuntimeError(f"Invalid Input Error: No snapshot found at timestamp {moment}")
+    translated = translate_statement_error(error, Path("lake"))
+    assert isinstance(translated, NoSuchVersion)
+    assert translated.message.startswith("there is no version of 1990-01-01")
+
+
+def test_a_number_without_a_version_is_no_such_version() -> None:
+    error = RuntimeError("Invalid Input Error: No snapshot found at version 99999")
+    translated = translate_statement_error(error, Path("lake"))
+    assert isinstance(translated, NoSuchVersion)
+    assert translated.message.startswith("there is no version 99999")

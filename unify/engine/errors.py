@@ -16,7 +16,8 @@ _CLOSED_RESULT = re.compile(
 )
 _STACK = re.compile(r"\n(?:This error signals an assertion failure|Stack Trace:)")
 
-_NO_SNAPSHOT = re.compile(r"No snapshot found at timestamp (\S+ [\d:]+)")
+_NO_SUCH_NUMBER = re.compile(r"No snapshot found at version (\d+)")
+_NO_SNAPSHOT = re.compile(r"No snapshot found at timestamp ([-\d]+(?: \(BC\))?(?: [\d:]+)?)")
 # A table or schema that did not exist at that time.
 _SUGGESTION = re.compile(r"\nDid you mean .*")  # of DuckDB, for a table of today
 _NO_TABLE_YET = re.compile("does not exist at (?:timestamp|version)", re.IGNORECASE)
@@ -116,6 +117,8 @@ def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
 
     if isinstance(error, duckdb.InterruptException):
         return Interrupted("the statement was interrupted")
+    if number := _NO_SUCH_NUMBER.search(bounded_text(error)):
+        return NoSuchVersion(f"there is no version {number[1]}, or it is older than the kept history")
     if too_old := _NO_SNAPSHOT.search(bounded_text(error)):
         return NoSuchVersion(
             f"there is no version of {too_old[1]} (UTC): nothing was stored then, or it is older than "
