@@ -45,6 +45,6 @@ def make_crm(unify: UnifyCommand, api: FaultServer) -> Crm:
     unify.environment |= {"UNIFY_SPECS": str(specs), "CRM_TOKEN": TOKEN}
     unify.write_connections(
         f"crm:\n  adapter: crm\n  options: {{base_url: '{api.url}', token: '${{CRM_TOKEN}}'}}\n"
-        "  writes: [people, contacts, tickets]\n"
+        "  writes: [people, contacts, members, tickets]\n"
     )
     return Crm(unify, WritableApi(api))

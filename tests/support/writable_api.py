@@ -173,6 +173,14 @@ tables:
       columns: {email: {required: true}, name: }
       upsert: {request: PUT /person, body: {email: "{email}", name: "{name}"}}
       delete: {request: DELETE /person, params: {email: "{email}"}}
+  - name: members
+    request: GET /people
+    key: id
+    columns: {id: bigint}
+    write:
+      columns: {email: {required: upsert}, name: }
+      update: {request: PATCH /person, params: {id: "{id}"}, body: {email: "{email}", name: "{name}"}}
+      upsert: {request: PUT /person, body: {email: "{email}", name: "{name}"}}
   - name: tickets
     request: GET /people
     key: id

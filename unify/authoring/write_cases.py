@@ -55,9 +55,7 @@ def planned_rows(
 
 def _upsert_key(spec: WriteSpec, values: Mapping[str, object]) -> Mapping[str, object]:
     """The key of an export ``by`` the key of the table, else by the columns that an upsert requires."""
-    required = [each.name for each in spec.columns if each.is_required_in("upsert")]
-    names = spec.key if all(name in values for name in spec.key) else required
-    return {name: values.get(name) for name in names}
+    return {name: values.get(name) for name in spec.upsert_key}
 
 
 def check_planned_rows(

@@ -35,6 +35,17 @@ def test_without_an_upsert_of_the_api_stored_rows_are_updated_and_others_inserte
     assert [method for method, _ in source.sent] == ["POST", "POST", "PATCH"]
 
 
+@pytest.mark.parametrize("by", ["", "by EMAIL"])
+def test_an_upsert_of_the_api_finds_rows_by_other_columns_than_the_key(source: Crm, by: str) -> None:
+    source("insert into crm.people (email, name) values ('b@x', 'Old')")
+
+    result = source(f"export source to crm.members upsert {by}")
+
+    assert "crm.members: 2 updated" in result.stderr, result
+    assert source.people == [("a@x", "Ada"), ("b@x", "Bob")]
+    assert [method for method, _ in source.sent] == ["POST", "PUT", "PUT"]
+
+
 def test_update_leaves_rows_out_that_the_target_does_not_have(source: Crm) -> None:
     source("insert into crm.people (email, name) values ('b@x', 'Old')")
 

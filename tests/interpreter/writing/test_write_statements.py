@@ -186,7 +186,7 @@ def test_a_script_deletes_nothing_without_a_limit(crm: Crm) -> None:
 def test_a_table_that_the_connection_does_not_list_is_not_written(crm: Crm) -> None:
     path = crm.unify.home / "connections.yaml"
     crm.unify.write_connections(
-        path.read_text(encoding="utf-8").replace("  writes: [people, contacts, tickets]\n", "")
+        path.read_text(encoding="utf-8").replace("  writes: [people, contacts, members, tickets]\n", "")
     )
 
     result = crm(TWO)
@@ -200,7 +200,7 @@ def test_permission_withdrawn_after_the_plan_is_respected(crm: Crm) -> None:
     crm(TWO, args=())
     path = crm.unify.home / "connections.yaml"
     crm.unify.write_connections(
-        path.read_text(encoding="utf-8").replace("  writes: [people, contacts, tickets]\n", "")
+        path.read_text(encoding="utf-8").replace("  writes: [people, contacts, members, tickets]\n", "")
     )
 
     result = crm(f"approve write {crm.last_write}")

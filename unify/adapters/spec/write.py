@@ -228,6 +228,12 @@ class WriteSpec(Struct, frozen=True):
         can_restore = self.request("restore") is not None
         return (*self.operations, *(("restore",) if can_restore else ()))
 
+    @property
+    def upsert_key(self) -> tuple[str, ...]:
+        """The columns by which an upsert finds its row: those that only upserts require, else the key."""
+        required = tuple(column.name for column in self.columns if column.required == "upsert")
+        return required or tuple(self.key)
+
     def column(self, name: str) -> WriteColumn | None:
         """The column of this name, in any case."""
         return next((each for each in self.columns if each.name.lower() == name.lower()), None)

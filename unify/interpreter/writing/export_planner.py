@@ -65,8 +65,10 @@ class ExportPlanner:
         self._written = written
         self._name = name
         self._mode = _resolve_mode(command, target)
-        self._key = command.key or (() if self._mode == "insert" else tuple(spec.key))
-        self._is_direct = {*map(str.lower, self._key)} == {*map(str.lower, spec.key)}
+        is_upsert = self._mode in ("upsert", "mirror") and spec.upsert is not None
+        self._direct_key = spec.upsert_key if is_upsert else tuple(spec.key)
+        self._key = command.key or (() if self._mode == "insert" else self._direct_key)
+        self._is_direct = {*map(str.lower, self._key)} == {*map(str.lower, self._direct_key)}
         self._remarks: list[str] = []
 
     def plan(self, query: QueryRunner, max_age: MaxAge, limit: int) -> WritePlan:
@@ -125,7 +127,7 @@ class ExportPlanner:
         if spec.upsert is not None and self._is_direct:
             return "upsert"
         if spec.insert is None or spec.update is None:
-            hint = f": by {', '.join(spec.key)}" if spec.upsert is not None else ""
+            hint = f": by {', '.join(spec.upsert_key)}" if spec.upsert is not None else ""
             can = ", ".join(spec.operations)
             raise QueryError(f"{target}: its API has no upsert by {', '.join(self._key)}; it can {can}{hint}")
         return "update"
@@ -171,7 +173,7 @@ class ExportPlanner:
                 raise QueryError(f"{self._target}: nothing was sent:\n  {reason}")
             by_name = {name.lower(): value for name, value in key.items()}
             is_keyed = operation != "insert" and self._is_direct
-            row_key = {name: by_name[name.lower()] for name in self._spec.key} if is_keyed else {}
+            row_key = {name: by_name[name.lower()] for name in self._direct_key} if is_keyed else {}
             yield PlannedRow(
                 number,
                 operation,
