@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from unify.adapters.base import Check
@@ -187,6 +188,14 @@ class DatabaseAdapter(RelationalAdapter):
     def call_sql(self, sql: str) -> str:
         """Return the call of DuckDB's function that sends ``sql`` to the server."""
         return call_sql(self.function, self.alias, self.prefix + sql)
+
+    def require_driver(self, module: str) -> None:
+        """Raise ConfigError if the package that writes to the server is not installed."""
+        if find_spec(module) is None:
+            raise ConfigError(
+                f"{self.connection}: writing to {self.label} needs the package {module}; "
+                f"run pip install 'unify-sql[{self.extra}]'"
+            )
 
     def option(self, name: str) -> str:
         """Return the value of an option that is not secret; "" if it is not set."""

@@ -33,7 +33,7 @@ class MySQLAdapter(DatabaseAdapter):
 
     label = "MySQL"
     extra = "mysql"
-    requires = ("duckdb_extension_mysql_scanner", "pymysql")
+    requires = ("duckdb_extension_mysql_scanner",)
     function = "mysql_query"
     dialect = MySQLDialect()
     asks = ("host", "port", "database", "user", "password")
@@ -84,6 +84,7 @@ class MySQLAdapter(DatabaseAdapter):
     def open_writer(self, duck: DuckDBPyConnection) -> MySQLWriter:
         from unify.adapters.database.mysql.writer import MySQLWriter
 
+        self.require_driver("pymysql")
         return MySQLWriter(
             self.connection,
             self._connect_parameters(),

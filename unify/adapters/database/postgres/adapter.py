@@ -42,7 +42,7 @@ class PostgresAdapter(DatabaseAdapter):
 
     label = "PostgreSQL"
     extra = "postgres"
-    requires = ("duckdb_extension_postgres_scanner", "psycopg")
+    requires = ("duckdb_extension_postgres_scanner",)
     function = "postgres_query"
     dialect = PostgresDialect()
     groups_rows = True
@@ -120,6 +120,7 @@ class PostgresAdapter(DatabaseAdapter):
     def open_writer(self, duck: DuckDBPyConnection) -> PostgresWriter:
         from unify.adapters.database.postgres.writer import PostgresWriter
 
+        self.require_driver("psycopg")
         names = {"host": "host", "port": "port", "database": "dbname", "user": "user"}
         parameters = {libpq: value for name, libpq in names.items() if (value := self.option(name))}
         if password := self.secret("password"):
