@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from unify.adapters.spec.model import AdapterSpec, Option
+from msgspec.structs import replace
+
+from unify.adapters.spec.model import AdapterSpec, Option, TableSpec
 from unify.config.connections import Connection, resolve_option_values
 from unify.config.secrets import Secret
 from unify.errors import ConfigError
@@ -29,6 +31,22 @@ COMMON_OPTIONS = (
     Option("connect_timeout", "How long to wait for a connection, such as 10s"),
     Option("page_timeout", "How long one response may take in all, such as 2 minutes"),
 )
+
+
+def expand_list_options(spec: AdapterSpec, options: Mapping[str, str | Secret | None]) -> AdapterSpec:
+    """``spec`` with rows in place of ``for_each: {option: ids, as: id}``: one for each value of the list."""
+    tables = tuple(_expand_list_option(table, options) for table in spec.tables)
+    return replace(spec, tables=tables) if tables != spec.tables else spec
+
+
+def _expand_list_option(table: TableSpec, options: Mapping[str, str | Secret | None]) -> TableSpec:
+    each = table.for_each
+    if each is None or each.option is None or each.column is None:
+        return table
+    value = options.get(each.option)
+    texts = value.split(",") if isinstance(value, str) else []
+    values = dict.fromkeys(text.strip() for text in texts if text.strip())
+    return replace(table, for_each=replace(each, rows=tuple({each.column: text} for text in values)))
 
 
 class NamedTable(Protocol):

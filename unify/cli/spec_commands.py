@@ -102,6 +102,8 @@ def _parent_row(table: TableSpec, spec: AdapterSpec, option_texts: dict[str, str
     row = {column: option_texts.pop(column) for column in columns}
     if each is None or (not row and each.rows):
         return each.rows[0] if each is not None else None
+    if not row and each.option is not None and each.column is not None and each.option in option_texts:
+        return {each.column: option_texts[each.option].partition(",")[0].strip()}
     names = each.columns or (() if row else ("COLUMN",))
     if missing := [name for name in names if name not in row]:
         raise UsageError(

@@ -135,6 +135,12 @@ class ImportedTable(Struct, frozen=True, omit_defaults=True):
     line: int = 0
     added: bool = False
 
+    @property
+    def list_option(self) -> str | None:
+        """The option whose values ``for_each`` lists."""
+        option = self.for_each.get("option") if isinstance(self.for_each, Mapping) else None
+        return option if isinstance(option, str) else None
+
 
 class Leftover(Struct, frozen=True):
     """A stream or request of the source that does not become a table, and why. Line 0: not known."""

@@ -84,6 +84,16 @@ class TestDescription:
         assert adapter.describe_read("things", Read()) == ["no request: for_each has no rows"]
         assert adapter.first_request("things", Read()) is None
 
+    @pytest.mark.parametrize(
+        ("ids", "keys"), [("7, 9,,7", ['{"k":"7"}', '{"k":"9"}']), ("7", ['{"k":"7"}']), ("", []), (None, [])]
+    )
+    def test_the_values_of_an_option_are_parents(
+        self, make_adapter: MakeAdapter, ids: str | None, keys: list[str]
+    ) -> None:
+        things = table(path="/x/{k}", for_each=ForEach(option="ids", column="k", columns=("k",)))
+        plan = make_adapter(things, options={"ids": ids}, clock=NOW).plan("things", Read())
+        assert [scope.key for scope in plan.scopes()] == keys
+
     def test_a_variable_without_a_value_is_an_error(self, make_adapter: MakeAdapter) -> None:
         things = table(path="/x/{k}", for_each=ForEach("select k from other", tables=("other",)))
         with pytest.raises(SourceError, match=r"\{k\}"):

@@ -188,6 +188,11 @@ MISTAKES = [
     ("    where: {a: '{nope_nope}'}\n", "9:13: tables.orders.where.a: unknown variable {nope_nope}"),
     ("    for_each: [{org: x}]\n", "org is an option and a column of for_each; rename the column"),
     ("    for_each: [{a: x}, {b: y}]\n", "every row needs the same columns"),
+    ("    for_each: {option: orgs, as: x}\n", "9:24: tables.orders.for_each.option: unknown option orgs"),
+    ("    for_each: {option: token}\n", "for_each: expected option and as together"),
+    ("    for_each: {option: token, as: x}\n", "for_each.option: a secret option cannot be a list"),
+    ("    for_each: {option: org, as: x}\n", "the option org has to be required or to have a default"),
+    ("    for_each: {query: select 1, option: org, as: x}\n", "expected one of query, rows and option"),
     # parts that do not fit
     ("    key: id\n    exclude: ['i*']\n", "9:10: tables.orders.key: exclude removes the column id"),
     ("    key: id\n    only: [name]\n", "9:10: tables.orders.key: only does not keep the column id"),

@@ -158,7 +158,7 @@ class InheritedColumn(Struct, frozen=True):
 
 
 class ForEach(Struct, frozen=True):
-    """The parents of a table: rows of a SELECT over the connection's own tables, or rows of the spec.
+    """The parents of a table: rows of a SELECT over the connection's own tables, of the spec or an option.
 
     ``tables``   the tables that the SELECT reads, in its order.
     ``columns``  the variables it sets; None if only the result shows them (``select *``).
@@ -180,6 +180,12 @@ class ForEach(Struct, frozen=True):
             default="never",
         ),
     ] = field(name="refresh", default=None)
+    option: Annotated[
+        Name | None, doc("Option with a list of values, separated by commas, instead of a SELECT.", "ids")
+    ] = None
+    column: Annotated[Name | None, doc("Variable for a value of `option`.", "id")] = field(
+        name="as", default=None
+    )
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
 

@@ -144,6 +144,11 @@ def _resolve_tables(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
         )
         for index, table in enumerate(spec.tables)
     )
+    for index, table in enumerate(tables):
+        if table.for_each is not None and table.for_each.option is not None:
+            _validate_list_option(
+                table.for_each.option, spec, ("tables", index, "for_each", "option"), report
+            )
     parents = {table.name: table.for_each.tables for table in tables if table.for_each}
     paths: dict[str, NodePath] = {table.name: ("tables", i, "for_each") for i, table in enumerate(tables)}
     for cycle in _find_cycles(parents):
@@ -174,10 +179,14 @@ def _resolve_for_each(
     path: NodePath,
     report: ProblemReport,
 ) -> ForEach:
-    if (each.query is None) == (not each.rows):
-        report.add_problem(path, "expected query or rows, not both")
+    if [each.query is not None, bool(each.rows), each.option is not None].count(True) != 1:
+        report.add_problem(path, "expected one of query, rows and option")
+    if (each.option is None) != (each.column is None):
+        report.add_problem((*path, "as"), "expected option and as together")
     if each.query is None and each.refresh_s is not None:
         report.add_problem((*path, "refresh"), "not allowed without query: rows of the spec are not loaded")
+    if each.column is not None:
+        return replace(each, columns=(each.column,))
     if each.query is None:
         columns = tuple(each.rows[0]) if each.rows else None
         if any(tuple(row) != columns for row in each.rows):
@@ -190,6 +199,18 @@ def _resolve_for_each(
         if template.variable_names(f"{{{name}}}") != (name,):
             report.add_problem((*path, "query"), f"the column {name!r} cannot be a variable; write … as NAME")
     return replace(each, tables=select.tables, columns=select.columns)
+
+
+def _validate_list_option(name: str, spec: AdapterSpec, path: NodePath, report: ProblemReport) -> None:
+    """The values of a list are stored with the state of the loads, and a load needs at least one."""
+    option = next((each for each in spec.options if each.name == name), None)
+    if option is None:
+        known = [each.name for each in spec.options]
+        report.add_problem(path, f"unknown option {name}{did_you_mean(name, known)}")
+    elif option.secret:
+        report.add_problem(path, "a secret option cannot be a list of parents")
+    elif not option.required and option.default is None:
+        report.add_problem(path, f"the option {name} has to be required or to have a default")
 
 
 def _validate_live_parent(

@@ -74,6 +74,15 @@ class ConfigOptions:
             )
         return found.name
 
+    def require(self, path: ConfigPath) -> str | None:
+        """The option of a path, which a connection has to set; None if it is a secret."""
+        found = self._properties.get(path) or self._unknown(path)
+        if found.secret or is_secret_name(path[-1]):
+            return None
+        self._properties[path] = replace(found, required=True)
+        self._used.pop(found.name, None)
+        return self.name(path)
+
     def _unknown(self, path: ConfigPath) -> ConfigProperty:
         """An option that the specification does not have."""
         last = option_name(path[-1] if path else "value")

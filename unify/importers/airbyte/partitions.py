@@ -64,6 +64,7 @@ class PartitionReader:
         self._sources: list[_Source] = []
         self._injections: list[tuple[Component, str]] = []
         self._batch: int | None = None
+        self._option_list: tuple[str, str] | None = None
 
     def read(self, router: Json) -> None:
         """Read routers, and set the variables of the context. Raises NotImportable."""
@@ -82,7 +83,7 @@ class PartitionReader:
                 configs = [members_of(each) for each in items_of(router.get("parent_stream_configs"))]
                 self._sources.append(self._substream(configs))
             case "ListPartitionRouter":
-                self._sources.append(self._list(router))
+                self._read_list(router)
             case "GroupingPartitionRouter":
                 size = router.get("group_size")
                 self._batch = size if isinstance(size, int) else None
@@ -137,6 +138,29 @@ class PartitionReader:
 
     # -- lists -------------------------------------------------------------------------------------------
 
+    def _read_list(self, router: Component) -> None:
+        """A list: of the manifest, or of an option that a connection sets."""
+        option = self._list_option(router)
+        if option is None:
+            self._sources.append(self._list(router))
+            return
+        if self._sources or self._option_list is not None:
+            raise NotImportable("reads the list of an option together with other parents", router)
+        name = self._ctx.text(router.get("cursor_field"), router)
+        variable = self._variable(name)
+        self._ctx.partition[name] = variable
+        self._option_list = (option, variable)
+        if injected := members_of(router.get("request_option")):
+            self._injections.append((injected, f"{{{variable}}}"))
+
+    def _list_option(self, router: Component) -> str | None:
+        """The option that has the values, if neither the user nor the manifest sets them."""
+        given = router.get("values")
+        value = self._ctx.fold(given, router) if isinstance(given, str) else None
+        if not isinstance(value, Ref) or value.root != "config" or self._option_values(value):
+            return None
+        return self._ctx.options.require(tuple(map(str, value.steps)))
+
     def _list(self, router: Component) -> _Source:
         name = self._ctx.text(router.get("cursor_field"), router)
         variable = self._variable(name)
@@ -180,6 +204,8 @@ class PartitionReader:
 
     def plan(self, used: set[str]) -> ForEachPlan:
         """``for_each`` with the variables that the request uses. Raises NotImportable."""
+        if self._option_list is not None:
+            return self._option_plan(*self._option_list)
         sources = [each for each in self._sources if self._is_used(each, used)]
         if len(sources) < len(self._sources):
             self._ctx.note("a parent whose values the request does not use is left out")
@@ -191,6 +217,11 @@ class PartitionReader:
                 raise NotImportable(f"{len(rows)} requests of a list")
             return ForEachPlan(tuple(rows))
         return self._query_plan(sources, used)
+
+    def _option_plan(self, option: str, variable: str) -> ForEachPlan:
+        if self._sources:
+            raise NotImportable("reads the list of an option together with other parents")
+        return ForEachPlan({"option": option, "as": variable})
 
     def _is_used(self, source: _Source, used: set[str]) -> bool:
         names = {name for each in source.selects for name in (*each.columns, *each.stored)}
