@@ -104,13 +104,27 @@ class Redactor:
 
     @contextmanager
     def redact_errors(self) -> Iterator[None]:
-        """Remove secrets from the message of a UnifyError that leaves the block."""
+        """Remove secrets from a UnifyError that leaves the block, and causes that have one."""
         try:
             yield
         except UnifyError as error:
             error.message = self.redact(error.message)
             error.args = (error.message,)
+            self._hide_causes(error)
             raise
+
+    def _hide_causes(self, error: BaseException) -> None:
+        """Cut the chain of causes, which a traceback shows, before an error of a library with a secret."""
+        known: set[int] = set()
+        while id(error) not in known:
+            known.add(id(error))
+            cause = error.__cause__ or error.__context__
+            if cause is None:
+                return
+            if any(self.redact(text) != text for text in (str(cause), repr(cause))):
+                error.__cause__ = error.__context__ = None
+                return
+            error = cause
 
     def _find_spans(self, text: bytes, levels: int) -> list[Span]:
         """Return the positions of secrets in ``text`` and in its decoded escapes, level by level."""

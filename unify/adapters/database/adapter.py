@@ -8,6 +8,7 @@ their columns, and would read wrong values.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,6 +81,8 @@ class DatabaseAdapter(RelationalAdapter):
     ) -> None:
         super().__init__(connection, options, tables)
         self.alias = hidden_alias(connection)
+        for name in ("host", "database", "user"):
+            self._refuse_address(name)
 
     @property
     def prefix(self) -> str:
@@ -206,6 +209,15 @@ class DatabaseAdapter(RelationalAdapter):
         """Return the value of a secret option; "" if it is not set."""
         value = self.options.get(name)
         return value.reveal() if isinstance(value, Secret) else value or ""
+
+    def _refuse_address(self, name: str) -> None:
+        """Refuse an address with credentials: errors of the server's client would repeat them."""
+        value = self.option(name)
+        if "://" in value or re.search(r"\bpassword\s*=", value, re.IGNORECASE):
+            raise ConfigError(
+                f"{self.connection}.options.{name}: this is an address of a database; host, port, database, "
+                "user and password are options of their own"
+            )
 
     def seconds(self, name: str) -> float:
         """Return the value of an option that is a duration. Raises ConfigError."""

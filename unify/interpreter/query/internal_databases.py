@@ -20,6 +20,7 @@ _FUNCTIONS: Mapping[str, str] = {
             *("tables", "types", "views"),
         )
     },
+    "duckdb_secrets": "name",
 }
 _DATABASE_LIST = (  # as DuckDB has it
     "SELECT database_oid AS seq, database_name AS name, path AS file FROM duckdb_databases() "
