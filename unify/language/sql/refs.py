@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import Struct
@@ -66,8 +65,7 @@ class Constant(Struct, frozen=True):
     type: str = "VARCHAR"
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A condition. ``column`` is in lower case; only ``in`` has several ``values``."""
 
     column: str
