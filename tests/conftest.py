@@ -32,12 +32,20 @@ if TYPE_CHECKING:
 
 
 LONGEST_MODULES = (  # run first, so that no worker ends long after the others
-    "tests/adapters/test_github_emulator.py",
     "tests/promises/test_secrets.py",
+    "tests/adapters/test_github_emulator.py",
     "tests/adapters/test_foreign_servers.py",
-    "tests/test_packaging.py",
+    "tests/adapters/files/test_folder_tables.py",
+    "tests/promises/test_daemon.py",
+    "tests/command/test_waiting.py",
+    "tests/command/test_resumed_loads.py",
+    "tests/command/test_home_commands.py",
     "tests/command/test_demo.py",
+    "tests/daemon/test_disk_space.py",
+    "tests/daemon/test_memory.py",
+    "tests/load/test_postgres_recovery.py",
     "tests/publish/test_crash_recovery.py",
+    "tests/test_packaging.py",
 )
 
 

@@ -214,7 +214,7 @@ class TestOtherShells(SharedDaemon):
         assert unify("select a from t").single_value == "2"
 
 
-class TestAKilledDaemon:
+class TestAKilledDaemon(SharedDaemon):
     def test_is_replaced_while_a_shell_waits_and_its_load_finishes(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
