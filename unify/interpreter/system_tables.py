@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from unify.activity.store import ActivityStore
 from unify.adapters.http.request_log import RequestLog
 from unify.config.preferences import read_keys
 from unify.config.settings import Settings
@@ -30,6 +30,9 @@ from unify.queue.rows import Schedule
 from unify.queue.timing import Timing
 from unify.writes.records import encode_values
 from unify.writes.store import WriteStore
+
+if TYPE_CHECKING:
+    from unify.activity.store import ActivityStore
 
 Row = tuple[object, ...]
 MAX_WRITES = 10_000  # in unify.writes
@@ -181,15 +184,21 @@ def _sync_run_rows(state: State) -> Iterable[Row]:
         )
 
 
+def _open_activity(state: State) -> ActivityStore:
+    from unify.activity.store import ActivityStore
+
+    return ActivityStore(state.connections.settings.activity)
+
+
 def client_rows(state: State) -> Iterable[Row]:
     """Yield the statements that clients run now."""
-    with ActivityStore(state.connections.settings.activity) as activity:
+    with _open_activity(state) as activity:
         for one in activity.running():
             yield one.id, one.user, one.application, one.address, one.protocol, one.sql, one.started_at
 
 
 def _statement_rows(state: State) -> Iterable[Row]:
-    with ActivityStore(state.connections.settings.activity) as activity:
+    with _open_activity(state) as activity:
         for one in activity.recent():
             yield (
                 *(one.id, one.user, one.application, one.address, one.protocol, one.sql, one.state),
@@ -198,7 +207,7 @@ def _statement_rows(state: State) -> Iterable[Row]:
 
 
 def _agent_call_rows(state: State) -> Iterable[Row]:
-    with ActivityStore(state.connections.settings.activity) as activity:
+    with _open_activity(state) as activity:
         for one in activity.recent_calls():
             yield (
                 *(one.at, one.agent, one.tool, one.statement, one.decision, one.rows, one.calls),

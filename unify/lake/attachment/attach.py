@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
@@ -23,6 +22,8 @@ from unify.lake.integrity import history, identity
 from unify.lake.protocols import CATALOG
 
 if TYPE_CHECKING:
+    import tempfile
+
     from duckdb import DuckDBPyConnection
 
 LAKE_SCHEMA_VERSION = 5  # of Unify's own tables in the lake
@@ -293,6 +294,8 @@ class LakeAttachment:
             return f"ducklake:sqlite:{catalog_copy.copy_files(catalog, folder)}"
 
     def _new_copy_folder(self) -> Path:
+        import tempfile
+
         self.close()
         self._catalog_copy = tempfile.TemporaryDirectory(prefix="unify-catalog-")
         self.copied_version = self.catalog_version()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,8 @@ _INLINED_SQL = f"""
 
 def copy_files(catalog: Path, folder: Path) -> Path:
     """Copy the files of an SQLite catalog, with the writers' lock held; return the new catalog."""
+    import shutil
+
     for suffix in ("", "-wal"):
         source = catalog.with_name(catalog.name + suffix)
         if source.exists():
