@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import InProcessCommand
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.rest_tables import decode_rows
+from unify.adapters.base import Read
+from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.loader import load_spec
+from unify.config.secrets import Secret
 
 CURL = "curl -H 'Authorization: Bearer canary-token' 'https://api.shop.example/v1/orders?page=1'\n"
 
@@ -70,6 +76,25 @@ def test_a_report_as_json_has_what_is_left_and_exit_status_1(command: InProcessC
         {"name": "token", "description": "Access token", "secret": True, "required": True}
     ]
     assert report["auth"] == "bearer"
+
+
+@pytest.mark.socket
+def test_an_imported_table_reads_every_page(command: InProcessCommand) -> None:
+    with FaultServer() as api:
+        pages = {"1": [{"id": 1}, {"id": 2}], "2": [{"id": 3}]}
+        api.serve(
+            "/orders", lambda request: MockResponse.json({"orders": pages.get(request.query["page"], [])})
+        )
+        pasted = f"curl '{api.url}/orders?page=1&limit=2' -H 'X-Api-Key: canary-key'"
+        command.run("spec", "import", "-", "--name", "shop", stdin=pasted)
+        spec = load_spec(command.folder / "shop.yaml")
+        adapter = RESTAdapter(spec, {"x_api_key": Secret("canary-key")})
+        with closing(adapter):
+            rows = decode_rows(adapter.pages("orders", Read()))
+
+    assert rows == [{"id": 1}, {"id": 2}, {"id": 3}]
+    assert {request.headers["x-api-key"] for request in api.requests} == {"canary-key"}
+    assert api.requests[0].query == {"limit": "2", "page": "1"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Imports Airbyte declarative manifests (YAML). No template engine and no Python of theirs is run.
 
     manifest        reads a manifest: $ref, $parameters, types, streams
+    known           components in Python whose meaning is known
     streams         the whole import: streams to tables
     stream_builder  one stream: its parts put together
     options         options of the connection specification, and what conditions assume of them

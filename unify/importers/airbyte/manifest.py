@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -69,14 +69,18 @@ class AirbyteManifest(Struct, frozen=True):
     budget: Component
 
 
-def read_manifest(source: SourceText) -> AirbyteManifest:
-    """Read a manifest. Raises FileError if it is none, or if a reference leads nowhere or in a circle."""
+def read_manifest(source: SourceText, rewrite: Callable[[Json], Json]) -> AirbyteManifest:
+    """Read a manifest; ``rewrite`` replaces known components in Python.
+
+    Raises FileError if it is none, or if a reference leads nowhere or in a circle.
+    """
     root = parse_document(source)
     if not isinstance(root, Mapping):
         raise FileError(f"{source.path}: is no manifest")
     resolver = _ReferenceResolver(root, source.path)
     streams = [
-        _with_parameters(resolver.resolve(each), "streams", {}, 0) for each in items_of(root.get("streams"))
+        _with_parameters(rewrite(resolver.resolve(each)), "streams", {}, 0)
+        for each in items_of(root.get("streams"))
     ]
     dynamic = [resolver.resolve(each) for each in items_of(root.get("dynamic_streams"))]
     return AirbyteManifest(

@@ -124,6 +124,11 @@ class ConfigOptions:
     def find(self, path: ConfigPath) -> ConfigProperty | None:
         return self._properties.get(path)
 
+    def default_of(self, name: str) -> str | None:
+        """The value that the user sets for an option, or its default."""
+        found = next((each for each in self._properties.values() if each.name == name), None)
+        return self._chosen.get(name) or (_text(found.default) if found is not None else None)
+
     def chosen_value(self, name: str) -> str | None:
         """The value that the user sets for an option."""
         return self._chosen.get(name)

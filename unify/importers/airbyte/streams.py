@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from unify.errors import FileError
 from unify.importers.airbyte.context import StreamContext
 from unify.importers.airbyte.jinja.durations import parse_iso_duration
+from unify.importers.airbyte.known import components_digest, replace_known
 from unify.importers.airbyte.manifest import AirbyteManifest, Component, NotImportable, read_manifest
 from unify.importers.airbyte.options import ConfigOptions
 from unify.importers.airbyte.partitions import ParentTable
@@ -43,7 +44,8 @@ _ELV2 = "Elastic License 2.0"
 def import_airbyte(sources: Sequence[SourceText], settings: ImportSettings) -> ImportedAPI:
     """Read a manifest. A metadata.yaml beside it says its name, version and licence."""
     source = sources[0]
-    manifest = read_manifest(source)
+    digest = components_digest(source.folder)
+    manifest = read_manifest(source, lambda value: replace_known(value, digest))
     if not manifest.streams and not manifest.dynamic:
         raise FileError(f"{source.path}: the manifest has no streams")
     importer = _Importer(manifest, settings)
@@ -173,8 +175,8 @@ class _Importer:
         found = re.fullmatch(r"(\w+) \{(\w+)\}(.*)", request)
         if found is None:
             return offer
-        default = next((each.default for each in self.options.used() if each.name == found[2]), None)
-        if default is None:
+        default = self.options.default_of(found[2])
+        if not default:
             return offer
         self.notes.append(ImportNote("", f"the log-in is at {default}, the default of {found[2]}"))
         return AuthOffer(

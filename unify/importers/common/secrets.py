@@ -15,7 +15,7 @@ _SECRET_NAME = re.compile(
 # Names with such a word that hold a position, a flag or a count.
 _NO_SECRET = re.compile(
     r"page[-_]?token|next[-_]?token|continuation[-_]?token|sync[-_]?token|token[-_]?type|max[-_]?tokens|"
-    r"idempotency[-_]?key|partition[-_]?key|sort[-_]?key|primary[-_]?key|key[-_]?type|session[-_]?type",
+    r"(?:endpoint|url|uri)$|idempotency[-_]?key|partition[-_]?key|sort[-_]?key|primary[-_]?key|key[-_]?type|session[-_]?type",
     re.IGNORECASE,
 )
 _SECRET_VALUE = re.compile(
