@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -285,3 +286,44 @@ def test_many_files_are_read_with_one_pass_for_their_types(
 
     source.adapter.find_table(Recording(), "t")  # type: ignore[arg-type]
     assert sum("/29.csv" in sql and "/0.csv" in sql for sql in described) == 1
+
+
+def avro_file(schema: str, records: bytes, count: int) -> bytes:
+    """Return an Avro file with one block of records, as its specification has it."""
+
+    def text(value: bytes) -> bytes:
+        length = len(value) * 2
+        return (bytes([length]) if length < 128 else bytes([length % 128 + 128, length // 128])) + value
+
+    sync = b"0123456789abcdef"
+    metadata = bytes([4]) + text(b"avro.schema") + text(schema.encode()) + text(b"avro.codec") + text(b"null")
+    return b"Obj\x01" + metadata + b"\0" + sync + bytes([count * 2]) + text(records) + sync
+
+
+def test_avro_files_are_read_with_the_types_of_their_schema(opener: Opener) -> None:
+    fields = [
+        {"name": "id", "type": "long"},
+        {"name": "name", "type": ["null", "string"]},
+        {"name": "tags", "type": {"type": "array", "items": "string"}},
+    ]
+    schema = json.dumps({"type": "record", "name": "r", "fields": fields})
+    first = bytes([2, 2, 6]) + b"ada" + bytes([2, 2]) + b"x" + b"\0"
+    second = bytes([4, 0, 0])
+    file = avro_file(schema, first + second, 2)
+    source = opener({"people/a.avro": file, "people/b.avro": file}, some="people/a.avro")
+    assert source.columns("some") == {
+        "id": "BIGINT",
+        "name": "VARCHAR",
+        "tags": "VARCHAR[]",
+        "_file": "VARCHAR",
+    }
+    assert source.rows("some") == [(1, "ada", ["x"], "people/a.avro"), (2, None, [], "people/a.avro")]
+
+
+def test_a_folder_of_avro_files_is_one_table(opener: Opener) -> None:
+    schema = json.dumps({"type": "record", "name": "r", "fields": [{"name": "id", "type": "long"}]})
+    source = opener(
+        {"n/a.avro": avro_file(schema, bytes([2]), 1), "n/b.avro": avro_file(schema, bytes([4]), 1)}
+    )
+    assert source.tables() == ["n"]
+    assert source.rows("n") == [(1, "n/a.avro"), (2, "n/b.avro")]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.engine.connection import load_optional_extension, quote_literal
 from unify.engine.files.formats import FileFormat
@@ -53,7 +54,7 @@ class FileScan(Struct, frozen=True):
     @property
     def options(self) -> Sequence[str]:
         """Options that every reader has."""
-        options = ["union_by_name = true"]
+        options = [] if self.format is FileFormat.AVRO else ["union_by_name = true"]
         if self.file_column:
             options.append(f"filename = {quote_literal(self.file_column)}")
         if self.partitions:
@@ -81,8 +82,7 @@ def build_file_query(connection: DuckDBPyConnection, scan: FileScan) -> FileQuer
         case FileFormat.JSON | FileFormat.JSONL:
             return _json_query(connection, scan)
         case FileFormat.AVRO:
-            load_optional_extension(connection, "avro", "avro", "Avro files")
-            sql = _select("read_avro", scan, [])
+            sql = _avro_sql(connection, scan)
         case _:
             sql = _select("read_parquet", scan, [])
     return FileQuery(sql, _describe(connection, sql))
@@ -94,10 +94,18 @@ def list_file_columns(connection: DuckDBPyConnection, scan: FileScan) -> Sequenc
         case FileFormat.CSV | FileFormat.TSV:
             sql = _select("read_csv", scan, ["all_varchar = true", "sample_size = 100", *_csv_options(scan)])
         case FileFormat.AVRO:
-            sql = _select("read_avro", scan, [])
+            sql = _avro_sql(connection, scan)
         case _:
             sql = _select("read_parquet", scan, [])
     return list(_own_types(_describe(connection, sql), scan))
+
+
+def _avro_sql(connection: DuckDBPyConnection, scan: FileScan) -> str:
+    """Read each file on its own: DuckDB reads several by the columns of the first, which loses others."""
+    load_optional_extension(connection, "avro", "avro", "Avro files")
+    return " UNION ALL BY NAME ".join(
+        _select("read_avro", replace(scan, paths=(path,)), []) for path in scan.paths
+    )
 
 
 def _select(function: str, scan: FileScan, options: Sequence[str]) -> str:
