@@ -17,6 +17,7 @@ from unify.fs.paths import absolute_path
 from unify.interpreter import transactions
 from unify.interpreter.commands.help import TOPICS, help_text
 from unify.interpreter.freshness import DEFAULT_MAX_AGE, MaxAge
+from unify.interpreter.query.missing_tables import explain_missing_table
 from unify.interpreter.results import (
     CompletionNames,
     ExitShell,
@@ -142,8 +143,6 @@ class Interpreter:
             else:
                 error.message = error_position.remap_pointer(error.message, statement)
             if not isinstance(error, NoSuchVersion):
-                from unify.interpreter.query.missing_tables import explain_missing_table
-
                 error.message = explain_missing_table(error.message, self.session.state, statement)
             raise
 
