@@ -24,7 +24,8 @@ demo: .venv/app
 	  exec $(BIN)/unify demo --echo --format box $(DEMO); \
 	fi
 
-# Compiled modules of the tests are kept: without them, each worker compiles all tests again.
+# Compiled modules of the tests are kept: without them, each worker compiles all tests again. Temporary files
+# are in memory (tests/support/temporary.py): commits and removed files do not wait for a disk.
 test test-quick: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/dev

@@ -68,8 +68,8 @@ def test_issues_and_labels_of_github(
         "insert into there.issues (owner, repo, title, labels) values "
         "('mona', 'lark', 'Zwei «Ü»', ['bug']), ('mona', 'lark', 'Three', []) returning *",
     )
-    assert [row["state"] for row in rows_of(made)] == ["created", "created"]
-    number = rows_of(made)[0]["created"]["number"]
+    assert [row["outcome"] for row in rows_of(made)] == ["created", "created"]
+    number = rows_of(made)[0]["number"]
     comment = "insert into there.issue_comments (owner, repo, issue_number, body) values "
     assert write(shared_unify, f"{comment}('mona', 'lark', {number}, 'Me too')").exit_status == 0
     issue = session.get(f"{repo}/issues/{number}", timeout=30).json()
@@ -124,7 +124,7 @@ def test_customers_of_stripe(
         "insert into there.customers (email, name, metadata) values "
         "('ada@a.example', 'Ada & Co', {'plan': 'gold', 'seats': 3}) returning *",
     )
-    id = rows_of(made)[0]["created"]["id"]
+    id = rows_of(made)[0]["id"]
     customer = session.get(f"{url}/v1/customers/{id}", timeout=30).json()
     assert (customer["name"], customer["metadata"]) == ("Ada & Co", {"plan": "gold", "seats": "3"})
 
@@ -160,7 +160,7 @@ def test_messages_of_slack(
 
     insert = "insert into there.messages (channel, text) values "
     made = write(shared_unify, f"{insert}('{channel}', 'Ünï <&>'), ('{channel}', 'two') returning *")
-    assert [row["state"] for row in rows_of(made)] == ["created", "created"]
+    assert [row["outcome"] for row in rows_of(made)] == ["created", "created"]
     assert texts() == ["two", "Ünï <&>"]
 
     refused = write(shared_unify, f"{insert}('C404', 'Nobody')")
