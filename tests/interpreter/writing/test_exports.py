@@ -46,6 +46,16 @@ def test_an_upsert_of_the_api_finds_rows_by_other_columns_than_the_key(source: C
     assert [method for method, _ in source.sent] == ["POST", "PUT", "PUT"]
 
 
+def test_rows_are_not_found_by_a_column_that_is_not_read_back(source: Crm) -> None:
+    """Each export would insert its rows again."""
+    source("insert into crm.people (email) values ('b@x')")
+
+    result = source("export source to crm.people upsert by name")
+
+    assert "nothing was sent: no row that was read has a column name" in result.stderr, result
+    assert [method for method, _ in source.sent] == ["POST"]
+
+
 def test_update_leaves_rows_out_that_the_target_does_not_have(source: Crm) -> None:
     source("insert into crm.people (email, name) values ('b@x', 'Old')")
 

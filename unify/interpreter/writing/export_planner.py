@@ -246,9 +246,13 @@ class ExportPlanner:
         self, query: QueryRunner, max_age: MaxAge, rows: Sequence[PlannedRow]
     ) -> Mapping[int, _Match]:
         """Return the stored rows by the number of the row that has their key."""
-        query.prepare(f"SELECT 1 FROM {quoted(self._target.schema)}.{quoted(self._target.table)}", max_age)
+        target = f"{quoted(self._target.schema)}.{quoted(self._target.table)}"
+        query.prepare(f"SELECT 1 FROM {target}", max_age)
         stored = {column.name.lower() for column in catalog.table_columns(query.lake, self._target)}
-        if stored and not stored.issuperset(name.lower() for name in (*self._key, *self._spec.key)):
+        missing = [name for name in (*self._key, *self._spec.key) if name.lower() not in stored]
+        if stored and missing:
+            if query.lake.read(f"SELECT 1 FROM lake.{target} LIMIT 1"):
+                self._require_readable(query, missing)
             return {}  # no row has had these columns yet
         numbers = {row.number for row in rows}
         wanted = [f"{quoted(name)} AS {quoted(_KEY_PREFIX + name)}" for name in self._key]
@@ -277,6 +281,15 @@ class ExportPlanner:
                     )
                 found[row] = _Match(key, before)
         return found
+
+    def _require_readable(self, query: QueryRunner, columns: Sequence[str]) -> None:
+        """Refuse keys that are not read back: each export would insert its rows again."""
+        read = {column.name.lower() for column in query.connections.table(self._target).columns}
+        if unread := [name for name in columns if name.lower() not in read]:
+            raise QueryError(
+                f"{self._target}: nothing was sent: no row that was read has a column {unread[0]}, so rows "
+                f"cannot be found by it; name a column of describe {self._target} after by, or use insert"
+            )
 
     # Rows that are gone from the source
 
