@@ -5,6 +5,7 @@ A source is attached under an alias of Unify's. DuckDB lists it like a database 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from unify.language.sql.analysis import analyse
@@ -22,6 +23,7 @@ _FUNCTIONS: Mapping[str, str] = {
     },
     "duckdb_secrets": "name",
 }
+_MENTIONED = re.compile(r"duckdb_|information_schema|pg_catalog|\b(?:show|describe|pragma)\b", re.IGNORECASE)
 _DATABASE_LIST = (  # as DuckDB has it
     "SELECT database_oid AS seq, database_name AS name, path AS file FROM duckdb_databases() "
     "WHERE NOT internal"
@@ -39,6 +41,8 @@ _VIEWS: Mapping[str, Mapping[str, str]] = {
 
 def hide_internal_databases(sql: str) -> str:
     """Return ``sql`` with listings of databases, schemas, tables and columns that leave them out."""
+    if _MENTIONED.search(sql) is None:
+        return sql
     analysed = analyse(sql)
     match [token.keyword for token in analysed.tokens if token.text != ";"]:
         case ["show" | "describe", *words] if words in (["databases"], ["all", "tables"]):
