@@ -6,6 +6,7 @@ A spec is written only after the checks of ``unify spec check``.
 from __future__ import annotations
 
 import fnmatch
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,14 +16,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from unify.adapters.spec.loader import load_spec
-from unify.errors import FileError, SpecError, UsageError
+from unify.errors import FileError, Problem, SpecError, UsageError
 from unify.importers.common.documents import SourceText
 from unify.importers.common.names import to_name, variables_in
 from unify.importers.emit import emit_spec
 from unify.importers.formats import import_sources
-from unify.importers.model import AuthOffer, ImportedAPI, ImportedTable, ImportSettings
+from unify.importers.model import AuthOffer, ImportedAPI, ImportedTable, ImportSettings, Leftover
 from unify.importers.report import ImportReport, build_report
 from unify.text import did_you_mean
+
+_MAX_CHECKS = 5  # a table that is left may leave others
+_TABLE_KEY = re.compile(r"tables\.([^.\[]+)")
 
 
 class ImportResult(Struct, frozen=True):
@@ -48,7 +52,7 @@ def convert(
 
     Raises: FileError if a document cannot be read; UsageError for an unknown table, scheme or option.
     """
-    api = import_sources(sources, settings, format_name)
+    api = _import(sources, settings, format_name)
     api = replace(api, name=to_name(settings.name or api.name, "api"))
     api = _select_tables(api, tables)
     auth = _choose_auth(api, settings.auth)
@@ -56,9 +60,16 @@ def convert(
     file = output if output is not None else f"{api.name}.yaml"
     if not api.tables:
         return ImportResult("", build_report(api, auth, file))
-    text = emit_spec(api, auth)
-    _check(text, api.name)
+    api, text = _checked(api, auth)
     return ImportResult(text, build_report(api, auth, file))
+
+
+def _import(sources: Sequence[SourceText], settings: ImportSettings, format_name: str | None) -> ImportedAPI:
+    """Read the documents. Raises FileError, also for an address that no URL parser reads."""
+    try:
+        return import_sources(sources, settings, format_name)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{sources[0].path}: cannot be read: {error}") from error
 
 
 def _select_tables(api: ImportedAPI, globs: Sequence[str]) -> ImportedAPI:
@@ -132,16 +143,45 @@ def _set_options(api: ImportedAPI, auth: AuthOffer | None, values: Mapping[str, 
     return replace(api, options=options)
 
 
-def _check(text: str, name: str) -> None:
-    """Check a spec as ``unify spec check`` does. Raises FileError that says it is a mistake of ours."""
+def _checked(api: ImportedAPI, auth: AuthOffer | None) -> tuple[ImportedAPI, str]:
+    """The text of a spec that passes its check, and the API without the tables that do not.
+
+    Raises FileError if something else than a table does not pass.
+    """
+    for _ in range(_MAX_CHECKS):
+        text = emit_spec(api, auth)
+        problems = _find_problems(text, api.name)
+        if not problems:
+            return api, text
+        reasons = {match[1]: each.text for each in problems if (match := _TABLE_KEY.match(each.key))}
+        if len(reasons) == len(api.tables) or not all(_TABLE_KEY.match(each.key) for each in problems):
+            break
+        api = _leave_tables(api, reasons)
+    lines = "\n".join(f"  line {each.line}:{each.column}: {each.key}: {each.text}" for each in problems)
+    raise FileError(f"the converted spec does not pass its check; nothing is written:\n{lines}")
+
+
+def _leave_tables(api: ImportedAPI, reasons: Mapping[str, str]) -> ImportedAPI:
+    """Leave tables, and those that read them."""
+    gone = dict(reasons)
+    for _ in api.tables:
+        for table in api.tables:
+            parent = next((each for each in table.parents if each in gone), None)
+            if parent is not None and table.name not in gone:
+                gone[table.name] = f"its parent {parent} is not imported"
+    left = [Leftover(each.name, gone[each.name], each.line) for each in api.tables if each.name in gone]
+    kept = tuple(table for table in api.tables if table.name not in gone)
+    notes = tuple(note for note in api.notes if note.subject not in gone)
+    return replace(api, tables=kept, left=(*api.left, *left), notes=notes)
+
+
+def _find_problems(text: str, name: str) -> Sequence[Problem]:
+    """The problems that ``unify spec check`` finds in a spec."""
     with tempfile.TemporaryDirectory(prefix="unify-import-") as folder:
         path = Path(folder) / f"{name}.yaml"
         path.write_text(text, encoding="utf-8")
         try:
             load_spec(path)
         except SpecError as error:
-            problems = "\n".join(
-                f"  {line}" for line in error.message.replace(f"{path}:", "line ").splitlines()
-            )
-            message = f"the converted spec does not pass its check; nothing is written:\n{problems}"
-            raise FileError(message) from error
+            return error.problems
+    return ()

@@ -120,7 +120,9 @@ def _read_entries(sources: Sequence[SourceText]) -> tuple[list[_Entry], int]:
             entry = _read_entry(members_of(each), source)
             if entry is not None:
                 entries.append(entry)
-            elif not _STATIC.search(urlsplit(text_of(members_of(each.get("request")).get("url"))).path):
+            elif not _STATIC.search(
+                urlsplit(text_of(members_of(members_of(each).get("request")).get("url"))).path
+            ):
                 skipped += 1
     return entries, skipped
 

@@ -34,6 +34,7 @@ CLIENT_HEADERS = frozenset(
     ]
 )
 Method = Literal["GET", "POST"]
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9._=-]*)\s+(?P<value>\S.*)", re.DOTALL)
 
 
@@ -206,7 +207,11 @@ def _as_list(value: Json) -> list[Json]:
 
 def _is_kept_header(name: str, value: str) -> bool:
     lower = name.lower()
-    if lower in CLIENT_HEADERS or lower.startswith(("sec-", ":", "x-forwarded", "cf-", "x-amz-date")):
+    if (
+        not _HEADER_NAME.fullmatch(name)
+        or lower in CLIENT_HEADERS
+        or lower.startswith(("sec-", ":", "x-forwarded", "cf-", "x-amz-date"))
+    ):
         return False
     if lower == "accept":
         return value.strip() not in ("*/*", "") and not value.startswith(("text/html", "application/json,"))
