@@ -87,6 +87,8 @@ def test_nan_is_null_with_a_notice(
 def test_statements_that_give_no_rows_have_the_notice(session: PythonSession) -> None:
     for sql in (
         "create temp table copied as select * from shop.prices",
+        "create table kept as select * from shop.prices",
+        "insert into kept select * from shop.prices where amount is null",
         "$prices = select * from shop.prices",
         "$total = (select sum(amount) from shop.prices)",
     ):
