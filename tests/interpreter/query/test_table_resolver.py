@@ -183,6 +183,16 @@ def test_a_table_name_from_an_expression_is_an_error(session: PythonSession) -> 
         session.execute("from query_table('c.' || 'rows')")
 
 
+def test_a_stored_table_that_an_expression_names_is_read_with_a_notice(session: PythonSession) -> None:
+    store(session, "rows")
+    before = len(session.notices)
+    assert session.execute("select count(*) from query_table('c.rows')").fetchall() == [(2,)]
+    assert len(session.notices) == before
+    named = "select count(*) from query_table(concat('c', '.', 'rows'))"
+    assert session.execute(named).fetchall() == [(2,)]
+    assert "neither loaded nor refreshed by this statement" in session.notices[-1]
+
+
 @pytest.mark.parametrize(
     "sql", ["select count(*) from c.more", "load table c.more", "reload table c.rows", "clear table c.rows"]
 )

@@ -301,6 +301,11 @@ class QueryRunner:
         used = self.resolver.resolve(statement, (parameters or {}).values())
         if self.restriction is not None:
             self.restriction.check_tables([*used.stored, *used.relations, *used.sources])
+        if not used.is_complete:
+            self.watcher.notice(
+                "tables that query_table or query name by an expression are neither loaded nor refreshed by "
+                "this statement"
+            )
         self.last_table = next(iter([*used.relations, *used.stored, *used.sources]), self.last_table)
         return used
 

@@ -41,6 +41,7 @@ class UsedTables(Struct, frozen=True):
     ``sources``        tables of databases and stores, as the statement spells them.
     ``system``         tables of the schema ``unify``.
     ``definitions``    the SQL of the user's views and macros that the statement goes through.
+    ``is_complete``    False: query_table or query gets names from expressions, and none of them is known.
     """
 
     stored: Sequence[TableName] = ()
@@ -48,6 +49,7 @@ class UsedTables(Struct, frozen=True):
     sources: Sequence[TableName] = ()
     system: Sequence[str] = ()
     definitions: Sequence[str] = ()
+    is_complete: bool = True
 
 
 class TableResolver:
@@ -73,8 +75,9 @@ class TableResolver:
         sources: dict[TableName, None] = {}
         system: list[str] = []
         expansion = _Expansion(self.lake, statement, self._may_be_view)
-        named = (*expansion.tables(), *self._named_by_expressions(statement, expansion.used, parameters))
-        for ref in map(self.qualify_ref, named):
+        refs = tuple(expansion.tables())  # which fills expansion.used
+        named = self._named_by_expressions(statement, expansion.used, parameters)
+        for ref in map(self.qualify_ref, (*refs, *(named or ()))):
             if ref.schema.lower() == "unify":
                 system.append(ref.table)
             if (source := self._source_name(ref)) is not None:
@@ -95,17 +98,25 @@ class TableResolver:
                 used[name] = None
             elif not (ref.is_written or ref in expansion.views or catalog.table_columns(self.lake, name)):
                 self.connections.table(name)
-        return UsedTables(tuple(used), tuple(relations), tuple(sources), tuple(system), tuple(expansion.used))
+        return UsedTables(
+            tuple(used),
+            tuple(relations),
+            tuple(sources),
+            tuple(system),
+            tuple(expansion.used),
+            is_complete=named is None or bool(named),
+        )
 
     def _named_by_expressions(
         self, statement: Analysed, used: Sequence[str], parameters: Iterable[object]
-    ) -> Sequence[TableRef]:
+    ) -> Sequence[TableRef] | None:
         """Return the tables that a text of the statement, or a parameter, names for query_table or query.
 
         The text may reach the function through a macro or a prepared statement: ``used`` has their SQL.
+        None: neither function gets a name from an expression.
         """
         if not any(one.names_tables_by_expression for one in (statement, *map(analyse, used))):
-            return ()
+            return None
         texts = [*string_constants(statement.sql), *(text for text in parameters if isinstance(text, str))]
         found = dict.fromkeys(ref for text in texts for ref in tables_in_text(text))
         return [ref for ref in found if ref.schema and self._is_offered(ref.name)]
