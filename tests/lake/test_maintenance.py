@@ -70,7 +70,7 @@ def test_history_is_kept_for_seven_days_and_files_for_a_day_more(lake: Lake) -> 
 
     later = run_maintenance(lake, now + 8 * DAY)
     assert later.expired_snapshots > 0
-    with pytest.raises(QueryError, match="No snapshot"):
+    with pytest.raises(QueryError, match="there is no version"):
         fetch_rows(lake, past)
     assert fetch_rows(lake, "select word from words") == [("new",)]
 
