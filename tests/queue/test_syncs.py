@@ -45,8 +45,9 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 
 def test_a_sync_keeps_its_definition_and_its_cursor(queue: Queue) -> None:
     queue.syncs.put(SYNC)
-    run = queue.syncs.begin_run(SYNC, NOON)
-    assert run is not None
+    begun = queue.syncs.begin_run(SYNC, NOON)
+    assert begun is not None
+    _, run = begun
     counts = SyncCounts(5, 1, 4, 3, 1)
     ended = SyncResult(SyncStatus.SUCCESS_WITH_FAILURES, "row 2: no", counts, 7, "2026", "delivered")
 
@@ -55,6 +56,25 @@ def test_a_sync_keeps_its_definition_and_its_cursor(queue: Queue) -> None:
     assert queue.syncs.find("default", "PEOPLE") == replace(SYNC, cursor="2026")
     assert queue.syncs.find("other", "people") is None
     assert [(one.result, one.ended_at) for one in queue.syncs.runs("default")] == [(ended, NOON + MINUTE)]
+
+
+def test_a_run_starts_from_the_cursor_of_the_run_before(queue: Queue) -> None:
+    queue.syncs.put(replace(SYNC, cursor="100"))
+    begun = queue.syncs.begin_run(SYNC, NOON)
+    assert begun is not None
+    assert begun[0].cursor == "100"
+
+
+def test_a_sync_that_was_replaced_during_a_run_keeps_its_own_cursor(queue: Queue) -> None:
+    queue.syncs.put(SYNC)
+    begun = queue.syncs.begin_run(SYNC, NOON)
+    assert begun is not None
+    replaced = replace(SYNC, definition=replace(SYNC.definition, source="select 2"))
+    queue.syncs.put(replaced)
+
+    queue.syncs.end_run(*begun, SyncResult(SyncStatus.SUCCESS, cursor="999"), NOON + MINUTE)
+
+    assert queue.syncs.find("default", "people") == replaced
 
 
 def test_one_run_of_a_sync_is_under_way_and_one_whose_process_is_gone_is_fatal(

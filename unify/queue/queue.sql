@@ -353,7 +353,7 @@ DELETE FROM sync WHERE tenant = :tenant AND name = :name RETURNING *;
 SELECT * FROM sync ORDER BY tenant, name;
 
 -- name: move_sync
-UPDATE sync SET cursor = :cursor WHERE tenant = :tenant AND name = :name;
+UPDATE sync SET cursor = :cursor WHERE tenant = :tenant AND name = :name AND definition = :definition;
 
 -- name: running_syncs
 SELECT * FROM sync_run WHERE tenant = :tenant AND name = :name AND status = 'running' ORDER BY id;
@@ -370,6 +370,9 @@ SET status = :status, reason = :reason, read = :read, filtered = :filtered, form
     ended_at = :now
 WHERE id = :id
 RETURNING *;
+
+-- name: note_callback
+UPDATE sync_run SET callback = :callback WHERE id = :id;
 
 -- name: sync_runs
 SELECT * FROM sync_run WHERE tenant = :tenant ORDER BY id;

@@ -125,10 +125,16 @@ class SyncStore:
         """Return the sync of this name, in any case."""
         return next((sync for sync in self.list(tenant) if sync.name.lower() == name.lower()), None)
 
-    def begin_run(self, sync: Sync, now: datetime) -> SyncRun | None:
-        """Record the start of a run by this process. None: another one is running."""
+    def begin_run(self, sync: Sync, now: datetime) -> tuple[Sync, SyncRun] | None:
+        """Record the start of a run by this process; return the sync as it is now.
+
+        None: another run is under way, or the sync was dropped.
+        """
         key = _key(sync.tenant, sync.name)
         with self._database.transaction():
+            current = self.find(sync.tenant, sync.name)
+            if current is None:
+                return None
             for row in self._database.fetch_all("running_syncs", key):
                 if _is_alive(row["pid"]):
                     return None
@@ -136,17 +142,27 @@ class SyncStore:
                 self._end(row["id"], ended, now)
             begun = self._database.fetch_one("begin_sync", {**key, "pid": os.getpid(), "now": to_micros(now)})
         assert begun is not None
-        return _run_from_row(begun)
+        return current, _run_from_row(begun)
 
     def end_run(self, sync: Sync, run: SyncRun, result: SyncResult, now: datetime) -> None:
-        """Record the result of a run, keep its cursor, and delete the oldest runs."""
+        """Record the result of a run, keep its cursor, and delete the oldest runs.
+
+        A sync that was replaced meanwhile keeps its own cursor.
+        """
         key = _key(sync.tenant, sync.name)
         with self._database.transaction():
             self._end(run.id, result, now)
             if result.cursor:
-                self._database.fetch_all("move_sync", {**key, "cursor": result.cursor})
+                definition = msgspec.json.encode(sync.definition).decode()
+                moved = {**key, "cursor": result.cursor, "definition": definition}
+                self._database.fetch_all("move_sync", moved)
             kept: dict[str, object] = {"before": to_micros(now - RUN_RETENTION), "keep": MAX_RUNS_PER_SYNC}
             self._database.fetch_all("forget_syncs", key | kept)
+
+    def note_callback(self, run: SyncRun, callback: str) -> None:
+        """Record what became of the callback of a run that has ended."""
+        with self._database.transaction():
+            self._database.fetch_all("note_callback", {"id": run.id, "callback": callback})
 
     def runs(self, tenant: str) -> Sequence[SyncRun]:
         """Return all stored runs, oldest first."""

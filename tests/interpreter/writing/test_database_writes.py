@@ -123,6 +123,11 @@ CASES = [
         "1 row inserted",
         [*THREE, (4, "Ada")],
     ),
+    (
+        "export (select 1 as id, 'x' as name where false) to shop.orders replace",
+        "3 rows deleted",
+        [],
+    ),
     ("truncate shop.orders", "3 rows deleted", []),
 ]
 

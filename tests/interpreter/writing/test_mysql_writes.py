@@ -128,3 +128,26 @@ def test_rows_larger_than_a_packet_are_refused_and_large_ones_are_divided(
     finally:
         mysql_server.run("set global max_allowed_packet = 16777216", database)
     assert mysql_server.run("select count(*), min(length(t)) from wide", database) == "20\t200000\n"
+
+
+def test_a_replacement_that_would_delete_rows_of_other_tables_is_refused(
+    session: PythonSession, mysql_server: MySQLServer, database: str
+) -> None:
+    mysql_server.run(
+        "create table parents (id int primary key); insert into parents values (1), (2); "
+        "create table children (p int, foreign key (p) references parents (id) on delete cascade); "
+        "insert into children values (2)",
+        database,
+    )
+    with pytest.raises(QueryError, match=r"nothing was written: 1 foreign key would delete or change rows"):
+        session.execute("export (select 1 as id) to shop.parents replace")
+    assert session.execute("select count(*) from shop.children").fetchall() == [(1,)]
+
+
+def test_keys_that_are_one_for_the_database_are_refused(
+    session: PythonSession, mysql_server: MySQLServer, database: str
+) -> None:
+    mysql_server.run("create table folded (k varchar(9) primary key, n int)", database)
+    with pytest.raises(QueryError, match=r"the database holds keys of several rows for the same"):
+        session.execute("export (select unnest(['A', 'a', 'b']) as k, 1 as n) to shop.folded upsert by k")
+    assert session.execute("select count(*) from shop.folded").fetchall() == [(0,)]

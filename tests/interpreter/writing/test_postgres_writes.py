@@ -352,3 +352,16 @@ def test_a_stored_copy_is_read_from_the_database_after_a_write(
         assert session.execute("from shop.kept").fetchall() == [(1, 0)]
     finally:
         session.execute("set max_age = default")
+
+
+def test_a_replacement_that_would_delete_rows_of_other_tables_is_refused(
+    session: PythonSession, postgres_server: PostgresServer, database: str
+) -> None:
+    postgres_server.run(
+        "create table parents (id int primary key); insert into parents values (1), (2); "
+        "create table children (p int references parents on delete cascade); insert into children values (2)",
+        database,
+    )
+    with pytest.raises(QueryError, match=r"nothing was written: 1 foreign key would delete or change rows"):
+        session.execute("export (select 1 as id) to shop.parents replace")
+    assert session.execute("select count(*) from shop.children").fetchall() == [(1,)]

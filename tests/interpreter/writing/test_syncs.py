@@ -90,6 +90,27 @@ def test_a_cursor_reads_new_rows_only(source: Crm) -> None:
     assert source("select cursor from unify.syncs").single_value == "3"
 
 
+def test_rows_without_a_cursor_value_end_the_run(source: Crm) -> None:
+    source("create sync people as insert into crm.people cursor n select email, name, n from source")
+    source("run sync people", "insert into source values ('d@x', 'Dan', null)")
+
+    result = source("run sync people")
+
+    assert "1 row of its SELECT have no value in the cursor column n" in result.stderr, result
+    assert source.people == [("a@x", "Ada"), ("b@x", "Bob")]
+
+
+def test_an_address_that_does_not_respond_is_named_without_its_path(source: Crm) -> None:
+    source(f"{CREATE} then 'http://127.0.0.1:9/secret-path'")
+
+    source("run sync people")
+
+    callback = source("select callback from unify.sync_runs order by id desc limit 1").single_value
+    assert callback.startswith("failed: POST http://127.0.0.1:9: ")
+    assert "secret-path" not in callback
+    assert source("drop sync people").exit_status == 0
+
+
 def test_an_address_receives_the_signed_result_of_each_run(source: Crm, api: FaultServer) -> None:
     api.serve("/hook", MockResponse.json({}))
     source(f"{CREATE} then '{api.url}/hook'")
@@ -159,6 +180,10 @@ def test_export_every_creates_a_sync(source: Crm) -> None:
         (
             "create sync m as mirror into crm.people by email cursor n select * from source",
             "a mirror reads all rows",
+        ),
+        (
+            "create sync m as upsert into crm.people by email when gone delete cursor n select * from source",
+            "when gone delete compares all rows",
         ),
         (f"{CREATE} then run 'missing.sql'", "there is no such file"),
         (f"{CREATE} then 'https://x.example' secret 'plain'", "is a reference"),

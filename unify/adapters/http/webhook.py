@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import threading
@@ -11,9 +10,11 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from unify.adapters.http.messages import ClientOptions, Request, Timeouts
+from unify.adapters.http.errors import TransportErrorMapper
+from unify.adapters.http.messages import ClientOptions, Request, Timeouts, origin_of
 from unify.adapters.http.session import HttpSession
 from unify.errors import SourceError
+from unify.redaction import Redactor
 
 TIMEOUT_S = 10.0
 RETRY_WAITS_S = (1.0, 4.0)
@@ -61,18 +62,23 @@ def _key(secret: str) -> bytes:
     if secret.startswith(_KEY_PREFIX):
         try:
             return base64.b64decode(secret.removeprefix(_KEY_PREFIX), validate=True)
-        except binascii.Error:
+        except ValueError:  # not base64, or not even ASCII
             pass
     return secret.encode()
 
 
 def _post(request: Request) -> None:
-    session = HttpSession(ClientOptions(request.url), Timeouts(total_s=TIMEOUT_S))
+    """Send once. Raises SourceError, which names the server only: the path may be a secret."""
+    timeouts = Timeouts(total_s=TIMEOUT_S)
+    session = HttpSession(ClientOptions(request.url), timeouts)
     try:
         response = session.send(request, request.url, threading.Event())
     finally:
         session.close()
-    if response.error is not None or response.end_reason:
-        raise SourceError(f"no response: {response.error or response.end_reason}")
+    mapper, server = TransportErrorMapper(Redactor(), timeouts), origin_of(request.url)
+    if response.error is not None:
+        raise mapper.map_error(response.error, f"POST {server}", request.url)
+    if response.end_reason:
+        raise mapper.deadline_error(f"POST {server}")
     if response.status is None or not 200 <= response.status < 300:
-        raise SourceError(f"status {response.status}")
+        raise SourceError(f"POST {server}: status {response.status}")

@@ -90,9 +90,10 @@ class SyncCommands:
     def run(self, name: str, max_age: MaxAge) -> Result:
         """Run a sync now. Raises LoadFailed if it ended with failures, and the error that ended it."""
         sync = self._get(name)
-        run = self._queue.syncs.begin_run(sync, self._now())
-        if run is None:
+        begun = self._queue.syncs.begin_run(sync, self._now())
+        if begun is None:
             raise QueryError(f"sync {sync.name} is running; select * from unify.sync_runs")
+        sync, run = begun
         result, error = self._runner.run(sync, run, max_age)
         text = self._runner.result_text(sync, result)
         if error is not None:
@@ -142,6 +143,10 @@ class SyncCommands:
         table = self._table_name(rows.table)
         if command.cursor and rows.mode == "mirror":
             raise QueryError("a mirror reads all rows: with a cursor, those before it would look deleted")
+        if command.cursor and rows.gone not in (None, "nothing"):
+            raise QueryError(
+                f"when gone {rows.gone} compares all rows: with a cursor, those before it would look deleted"
+            )
         after = None if command.after is None else self._table_name(command.after)
         if after == table:
             raise QueryError(f"a sync into {table} cannot run after its loads: writing refreshes the table")

@@ -11,7 +11,7 @@ import msgspec
 from unify.config.secrets import UnresolvedReference, parse_reference, resolve_reference
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import ConfigError, SourceError, UnifyError
+from unify.errors import ConfigError, QueryError, UnifyError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.load_client import LoadClient
@@ -79,14 +79,16 @@ class SyncRunner:
             failure = error
             reason = self._get_redactor().redact(error.message)
             result = SyncResult(SyncStatus.FATAL, reason)
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or a bug
             interrupted = SyncResult(SyncStatus.FATAL, "interrupted")
             self._load_client.queue.syncs.end_run(sync, run, interrupted, self._now())
             raise
+        syncs = self._load_client.queue.syncs
+        syncs.end_run(sync, run, result, self._now())  # before the callback, whose end may not come
         called = self._call_back(sync, run, result)
-        result = msgspec.structs.replace(result, callback=called)
-        self._load_client.queue.syncs.end_run(sync, run, result, self._now())
-        return result, failure
+        if called:
+            syncs.note_callback(run, called)
+        return msgspec.structs.replace(result, callback=called), failure
 
     def result_text(self, sync: Sync, result: SyncResult) -> str:
         """``sync people: 3 rows read, 1 unchanged, 2 written (write 7)``."""
@@ -125,9 +127,18 @@ class SyncRunner:
         column = sync.definition.cursor
         if not column:
             return ""
-        newest = f"SELECT CAST(max({quoted(column)}) AS VARCHAR) AS newest FROM (\n{_new_rows(sync)}\n)"
+        newest = (
+            f"SELECT CAST(max({quoted(column)}) AS VARCHAR) AS newest, "
+            f"count(*) - count({quoted(column)}) AS missing FROM (\n{_new_rows(sync)}\n)"
+        )
         with open_rows(self._query, newest, max_age, 1, name=_CURSOR_TABLE) as rows:
             [(values,)] = rows.rows(rows.object_of())
+        if values["missing"]:
+            count = format_count(int(str(values["missing"])), "row")
+            raise QueryError(
+                f"sync {sync.name}: {count} of its SELECT have no value in the cursor column {column}, and "
+                "would never be written; leave them out, or use another cursor"
+            )
         return str(values["newest"]) if values["newest"] is not None else sync.cursor
 
     # Callbacks
@@ -178,10 +189,7 @@ class SyncRunner:
             },
         }
         encoded = msgspec.json.encode(body)
-        try:
-            post_signed(sync.definition.address, encoded, id=f"{sync.name}/{run.id}", secret=secret, now=now)
-        except SourceError as error:
-            raise SourceError(f"{sync.definition.address}: {error.message}") from error
+        post_signed(sync.definition.address, encoded, id=f"{sync.name}/{run.id}", secret=secret, now=now)
 
     def _resolve(self, secret: str) -> str:
         reference = parse_reference(secret)
@@ -235,9 +243,9 @@ def _is_tracked(definition: SyncDefinition) -> bool:
 
 
 def _new_rows(sync: Sync) -> str:
-    """SQL of the rows that are newer than the cursor."""
+    """SQL of the rows that are newer than the cursor, or have none."""
     source, column = sync.definition.source, quoted(sync.definition.cursor)
-    where = f" WHERE {column} > {quote_literal(sync.cursor)}" if sync.cursor else ""
+    where = f" WHERE {column} > {quote_literal(sync.cursor)} OR {column} IS NULL" if sync.cursor else ""
     return f"SELECT * FROM (\n{source}\n){where}"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unify.adapters.database.columns import DatabaseTable
 from unify.adapters.database.error_messages import server_error
+from unify.adapters.database.mysql.dialect import quote_mysql_text
 from unify.adapters.database.mysql.targets import (
     MAX_NAME_CHARS,
     MySQLColumnRules,
@@ -226,6 +227,15 @@ class MySQLWriter(SqlWriter):
             if write.target.replaces:
                 self.execute(f"DROP TABLE {old}")
         return count
+
+    def count_cascades(self, target: WritableTable) -> int:
+        schema, name = split_table_name(target.name)
+        return self.fetch_numbers(
+            "SELECT count(*) FROM information_schema.referential_constraints "
+            f"WHERE unique_constraint_schema = {quote_mysql_text(schema or self._first_schema)} "
+            f"AND referenced_table_name = {quote_mysql_text(name)} AND table_name <> referenced_table_name "
+            "AND delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+        )[0]
 
     def load_rows(
         self,

@@ -39,6 +39,7 @@ from unify.adapters.table_writes import (
     WritableTable,
     WriteCounts,
 )
+from unify.engine.connection import quote_literal
 from unify.engine.types import parse_type
 from unify.errors import QueryError, SourceError, UnifyError
 from unify.model import Column
@@ -164,6 +165,12 @@ class PostgresWriter(SqlWriter):
         row = self._open().execute(sql).fetchone()
         assert row is not None
         return [int(value) for value in row]
+
+    def count_cascades(self, target: WritableTable) -> int:
+        return self.fetch_numbers(
+            "SELECT count(*) FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conrelid <> confrelid "
+            f"AND confrelid = {quote_literal(target.sql_name)}::regclass AND confdeltype IN ('c', 'n', 'd')"
+        )[0]
 
     def load_rows(
         self,

@@ -147,6 +147,15 @@ class SQLiteWriter(SqlWriter):
     def fetch_numbers(self, sql: str) -> Sequence[int]:
         return [int(str(value)) for value in self._fetch(sql)[0]]
 
+    def count_cascades(self, target: WritableTable) -> int:
+        name = quote_literal(split_table_name(target.name)[1])
+        return self.fetch_numbers(
+            "SELECT count(*) FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f "
+            f"WHERE s.type = 'table' AND lower(f.\"table\") = lower({name}) "
+            f"AND lower(s.name) <> lower({name}) "
+            "AND f.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+        )[0]
+
     def load_rows(
         self,
         sql_name: str,

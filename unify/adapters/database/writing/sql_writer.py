@@ -40,6 +40,10 @@ class SqlWriter(DatabaseWriter):
     def fetch_numbers(self, sql: str) -> Sequence[int]:
         """Return the only row of a SELECT of numbers."""
 
+    def count_cascades(self, target: WritableTable) -> int:
+        """Return how many foreign keys delete or change rows of other tables with those of ``target``."""
+        return 0
+
     @abstractmethod
     def load_rows(
         self,
@@ -69,11 +73,13 @@ class SqlWriter(DatabaseWriter):
             return WriteCounts(inserted=self.create(write, values, rows))
         with self.transaction():
             if write.operation == "replace":
+                self._check_cascades(write.target)
                 deleted = self.execute(self.builder.delete_all(write.target))
                 return WriteCounts(inserted=self._insert(write, values, rows), deleted=deleted)
             if write.operation == "insert":
                 return WriteCounts(inserted=self._insert(write, values, rows))
             self.stage(write, values, rows)
+            self._check_staged_keys(write)
             counts = self._apply_staged(write, confirm_deletes)
             self.execute(self.builder.drop_staged())
             return counts
@@ -82,6 +88,8 @@ class SqlWriter(DatabaseWriter):
         """Create a table with its rows; return how many there are."""
         target = write.target
         with self.transaction():
+            if target.replaces:
+                self._check_cascades(target)
             name = self.new_name(target) if target.replaces else target.sql_name
             self.execute(self.builder.create_table(target, name))
             count = self._load(name, write, values, rows)
@@ -149,6 +157,23 @@ class SqlWriter(DatabaseWriter):
         update = [self.builder.update_matching(write)] if write.changed else []
         return [*update, self.builder.insert_missing(write)]
 
+    def _check_cascades(self, target: WritableTable) -> None:
+        if count := self.count_cascades(target):
+            raise QueryError(
+                f"{self.connection}.{target.name}: nothing was written: {format_count(count, 'foreign key')} "
+                "would delete or change rows of other tables; mirror by KEY keeps the rows that stay"
+            )
+
+    def _check_staged_keys(self, write: TableWrite) -> None:
+        """Refuse rows whose keys are one for the database, such as ``a`` and ``A`` without regard to case."""
+        [count] = self.fetch_numbers(self.builder.count_repeated_keys(write))
+        if count:
+            name, key = f"{self.connection}.{write.target.name}", ", ".join(write.key)
+            raise QueryError(
+                f"{name}: nothing was written: the database holds keys of several rows for the same "
+                f"({key}: {format_count(count, 'key')})"
+            )
+
     def _insert(self, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
         if write.target.is_loadable:
             return self._load(write.target.sql_name, write, values, rows)
@@ -176,6 +201,11 @@ class SqlWriter(DatabaseWriter):
                 confirm_deletes(gone, total)
                 counts = self.upsert(write)
                 deleted = self.execute(self.builder.delete_gone(write)) if gone else 0
+                if deleted > gone:
+                    raise QueryError(
+                        f"{self.connection}.{write.target.name}: rows were added meanwhile, which the SELECT "
+                        "does not have; nothing was written. Run the statement again"
+                    )
                 return WriteCounts(counts.inserted, counts.updated, deleted)
             case _:
                 return self.upsert(write)

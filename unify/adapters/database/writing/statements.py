@@ -89,6 +89,16 @@ class StatementBuilder:
             f"FROM {write.target.sql_name} AS t"
         )
 
+    def count_repeated_keys(self, write: TableWrite) -> str:
+        """Count the keys of several staged rows, compared as the columns of the table are."""
+        key = ", ".join(map(self.quote, write.key))
+        rows = (
+            f"SELECT {key} FROM {write.target.sql_name} WHERE 1 = 0 UNION ALL SELECT {key} FROM {self.staged}"
+        )
+        return (
+            f"SELECT count(*) FROM (SELECT {key} FROM ({rows}) AS k GROUP BY {key} HAVING count(*) > 1) AS d"
+        )
+
     def delete_all(self, target: WritableTable) -> str:
         return f"DELETE FROM {target.sql_name}"
 

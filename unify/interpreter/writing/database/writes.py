@@ -203,6 +203,8 @@ class DatabaseWrites:
                 f"{name}: the SELECT has no rows; a mirror of none deletes nothing",
                 0,
             )
+        if write.operation == "replace" and write.target.exists and not write.row_count:
+            self._confirm(f"The SELECT has no rows. Delete all rows of {name}?", f"truncate {name}")
         if write.operation == "delete":
             self._confirm_deletes(name, write.row_count, write.row_count, is_mirror=False)
         counts = writer.write(
