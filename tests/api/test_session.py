@@ -9,7 +9,7 @@ import pytest
 
 import unify
 from tests.support.paths import CHECKOUT
-from unify.errors import UsageError
+from unify.errors import QueryError, UsageError
 from unify.render.columnar import to_relation
 
 
@@ -47,3 +47,20 @@ def test_statements_without_rows(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert session.notices[-1] == "the open transaction was rolled back; commit keeps its changes"
     with unify.open(home) as session:
         assert session.execute("select i from t").fetchall() == [(1,)]
+
+
+def test_an_open_result_keeps_its_rows_when_another_statement_runs(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unify.open(home) as session:
+        first, kept = session.execute("from range(5000)"), iter(session.execute("from range(4000) r(i)"))
+        assert next(kept) == (0,)
+        session.execute("select 1")
+        assert sum(1 for _ in kept) == 3999
+        assert len(first.fetchall()) == 5000
+
+        monkeypatch.setattr("unify.api.session.MAX_KEPT_ROWS", 3000)
+        cut = session.execute("from range(5000)")
+        session.execute("select 1")
+        with pytest.raises(QueryError, match="the session ran another statement"):
+            cut.fetchall()

@@ -58,12 +58,15 @@ class TestADaemon:
             for number in range(500):
                 name = TableName("other", f"rows{number}")
                 daemon_home.queue.enqueue(NewJob("default", Action.REFRESH, name, origin, Priority.SCHEDULED))
+
+        def states() -> set[JobState]:
+            return {job.state for job in daemon_home.queue.recent_jobs(1_000)}
+
         with daemon_home.client() as client:
             client.poll_queue()
+            wait_until(lambda: JobState.FAILED in states())
             client.ping()
-            client.ping()
-        states = {job.state for job in daemon_home.queue.recent_jobs(1_000)}
-        assert states == {JobState.FAILED, JobState.QUEUED}
+        assert states() == {JobState.FAILED, JobState.QUEUED}
         wait_until(lambda: not daemon_home.queue.active_jobs())
 
     def test_a_locked_queue_pauses_the_daemon_which_names_the_holder(self, daemon_home: DaemonHome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from types import TracebackType
@@ -12,7 +13,7 @@ from unify.api.values import row_converter
 from unify.cli.bootstrap import stage_pages
 from unify.cli.environment import build_settings
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import UsageError
+from unify.errors import QueryError, UsageError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.interpreter import Interpreter
 from unify.interpreter.parameters import Parameters, bind_parameters
@@ -85,6 +86,9 @@ def open(
     return PythonSession(interpreter, notices, python_values=python_values)
 
 
+MAX_KEPT_ROWS = 1_000_000  # of a result that is open when the next statement runs
+
+
 class PythonSession:
     """A session of statements. Use it in a ``with`` block, from one thread at a time.
 
@@ -98,6 +102,7 @@ class PythonSession:
         self._interpreter = interpreter
         self._python_values = python_values
         self.notices = notices
+        self._open_rows: weakref.ref[_Rows] | None = None
 
     def execute(self, sql: str, parameters: Parameters | None = None) -> QueryResult:
         """Run one or several statements, tables loaded as needed; gives the result of the last.
@@ -105,6 +110,7 @@ class PythonSession:
         ``parameters``  the values of ``?`` in order, or those of ``:name`` and ``$name``; of one statement.
         Raises UnifyError: QueryError, UnknownName, LoadFailed and the others of ``unify.errors``.
         """
+        self._keep_open_result()
         statements = list(split_statements(sql))
         if not statements:
             raise UsageError("there is no statement here")
@@ -114,13 +120,23 @@ class PythonSession:
             QueryResult(self._interpreter.run(statement.text, statement.line)).fetchall()
         text, values = bind_parameters(statements[-1].text, parameters)
         result = self._interpreter.run(text, statements[-1].line, parameters=values)
-        return QueryResult(result, python_values=self._python_values)
+        opened = QueryResult(result, python_values=self._python_values)
+        self._open_rows = weakref.ref(opened.exact_rows)
+        return opened
+
+    def _keep_open_result(self) -> None:
+        """Keep the rows of the last result that were not read yet: the next statement ends its query."""
+        rows = None if self._open_rows is None else self._open_rows()
+        if rows is not None:
+            rows.keep()
+        self._open_rows = None
 
     def load(self, table: str) -> LoadRecord:
         """Load a table, or refresh one that is stored, wait for it, and return its row of ``unify.loads``.
 
         Raises LoadFailed, UnknownName.
         """
+        self._keep_open_result()
         name = self._qualify(table)
         self._interpreter.run(f"load table {quoted(name.schema)}.{quoted(name.table)}")
         record = ledger.latest_load(self._interpreter.session.lake, name)
@@ -168,6 +184,8 @@ class QueryResult:
     ``message``  what a statement without rows did, or the text of a command: ``3 rows inserted``.
     ``note``     the age of the tables: ``stored 12 min ago``.
     ``changed``  the number of rows that a statement without rows changed, if that is known.
+    ``exact_rows``  the remaining rows as DuckDB gives them; those of an open result are kept in memory when
+                 the session runs another statement, MAX_KEPT_ROWS at most.
     """
 
     def __init__(self, result: Result, *, python_values: bool = False) -> None:
@@ -180,9 +198,9 @@ class QueryResult:
         self.note = rows.note if rows else ""
         self.message = result.text if isinstance(result, Message | TextOutput) else ""
         self.changed = result.rows if isinstance(result, Message) else None
-        self._exact_rows = chain.from_iterable(rows.batches if rows else ())
+        self.exact_rows = _Rows(chain.from_iterable(rows.batches if rows else ()))
         convert = row_converter(self.columns) if python_values else None
-        self._rows = self._exact_rows if convert is None else map(convert, self._exact_rows)
+        self._rows = self.exact_rows if convert is None else map(convert, self.exact_rows)
 
     def __iter__(self) -> Iterator[tuple[object, ...]]:
         return self._rows
@@ -217,5 +235,29 @@ class QueryResult:
         return columnar.to_relation(self.columns, self._batches()).pl()
 
     def _batches(self, rows: int = columnar.BATCH_ROWS) -> Iterator[Sequence[tuple[object, ...]]]:
-        while batch := list(islice(self._exact_rows, rows)):
+        while batch := list(islice(self.exact_rows, rows)):
             yield batch
+
+
+class _Rows(Iterator[tuple[object, ...]]):
+    """Rows of a running query, or those that were kept of one that has ended."""
+
+    def __init__(self, rows: Iterator[tuple[object, ...]]) -> None:
+        self._rows = rows
+        self._is_cut = False
+
+    def __next__(self) -> tuple[object, ...]:
+        row = next(self._rows, None)
+        if row is None and self._is_cut:
+            raise QueryError(
+                f"the session ran another statement: of this result, {MAX_KEPT_ROWS:,} more rows were kept, "
+                "and the others are lost; fetch them first, or use a session of its own"
+            )
+        if row is None:
+            raise StopIteration
+        return row
+
+    def keep(self) -> None:
+        kept = list(islice(self._rows, MAX_KEPT_ROWS + 1))
+        self._is_cut = self._is_cut or len(kept) > MAX_KEPT_ROWS
+        self._rows = iter(kept[:MAX_KEPT_ROWS])

@@ -39,7 +39,7 @@ class LakeView(Struct, frozen=True):
     writer: str = ""
 
 
-def view_lake(settings: Settings, folder: Path, lock_timeout_s: float = LOCK_TIMEOUT_S) -> LakeView:
+def view_lake(settings: Settings, folder: Path) -> LakeView:
     """Copy the catalog to ``folder`` and list the files, under the writers' lock if it is free in time."""
     catalog = settings.lake / "catalog.sqlite"
     if (missing := _find_missing(settings, catalog)) is not None:
@@ -47,7 +47,7 @@ def view_lake(settings: Settings, folder: Path, lock_timeout_s: float = LOCK_TIM
     lock = FileLock(settings.lake_lock, "check or backup")
     copy = folder / "catalog.sqlite"
     recorded = read_identity(settings.lake)  # before the catalog, which others write to
-    is_locked = os.access(settings.lake_lock, os.W_OK) and _acquire(lock, lock_timeout_s)
+    is_locked = os.access(settings.lake_lock, os.W_OK) and _acquire(lock, LOCK_TIMEOUT_S)
     try:
         writer = "" if is_locked else lock.holder()
         listed = None if writer else list_files(settings.data_path)

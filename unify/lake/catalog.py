@@ -90,11 +90,12 @@ _COLUMN_STATISTICS_SQL = (
 
 
 class StoredTable(Struct, frozen=True):
-    """A loaded table. ``cursor`` is its incremental state by scope."""
+    """A loaded table. ``cursor`` is its incremental state by scope; it was read since ``read_since``."""
 
     name: TableName
     rows_total: int
     loaded_at: datetime
+    read_since: datetime
     cursor: Mapping[str, str]
     uid: str
     reason: str = ""
@@ -383,7 +384,14 @@ def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bo
 def _stored_table(load: LoadRecord) -> StoredTable:
     loaded_at = load.finished_at or datetime.fromtimestamp(0, UTC)
     return StoredTable(
-        load.table, load.rows_total, loaded_at, load.cursor, load.uid, load.reason, load.rows_discarded
+        load.table,
+        load.rows_total,
+        loaded_at,
+        load.started_at or loaded_at,
+        load.cursor,
+        load.uid,
+        load.reason,
+        load.rows_discarded,
     )
 
 

@@ -132,8 +132,8 @@ class SourceTables:
 
     def _is_outdated(self, stored_name: TableName, stored: StoredTable) -> bool:
         key = source_key(stored_name)
-        changed_at = self._changed_at.get(key) or self._writes.changed_at(key)
-        is_older = changed_at is not None and stored.loaded_at <= changed_at
+        changes = (self._changed_at.get(key), self._writes.changed_at(key))
+        is_older = any(change is not None and stored.read_since <= change for change in changes)
         return is_older or key in self._read_from_source
 
     def _choose(self, name: TableName, max_age: MaxAge) -> SourceUse:

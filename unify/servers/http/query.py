@@ -137,6 +137,8 @@ class _QueryRoutes:
             self._service.forget(statement)
             assert isinstance(statement.pipe.error, UnifyError)
             return _error_response(statement.pipe.error)
+        if not statement.claim():  # another request has begun to fetch it
+            return _unknown_statement()
         media_type = statement.request.format.value
         if statement.message is not None:
             media_type = ResultFormat.JSON.value

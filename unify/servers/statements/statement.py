@@ -66,6 +66,12 @@ class ClientStatement:
         self.ended = threading.Event()
         self.ended_at_s: float | None = None  # of the monotonic clock
         self._session: RestrictedSession | None = None
+        self._is_claimed = False
+
+    def claim(self) -> bool:
+        """Take the result, which can be read once. False: another one has it. Call it on the event loop."""
+        is_first, self._is_claimed = not self._is_claimed, True
+        return is_first
 
     def attach(self, session: RestrictedSession) -> None:
         """Follow the loads of a session that begins to run the statement."""
