@@ -1,5 +1,5 @@
 # make demo      the shell on a bundled sample API; without a terminal, a short script and its results
-# make test      all tests but the long campaigns (about five minutes on two cores)
+# make test      all tests but the long campaigns (about eight minutes on two cores)
 # make test-quick  the tests without a process, a socket or a lake (about 40 seconds)
 # make check     format, lint, types, layers
 # make bench     how fast it is, on this machine

@@ -22,8 +22,8 @@ from unify.interpreter import state
 from unify.interpreter.commands.system import SystemCommands, progress_text
 from unify.lake.lake import Lake
 from unify.model import Action, JobState, Priority, TableName
-from unify.status import instance
-from unify.status.launch import ensure_daemon, is_daemon_running, stop_daemon
+from unify.status import instance, launch
+from unify.status.launch import is_daemon_running, stop_daemon
 
 LONG = pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 
@@ -229,21 +229,19 @@ def test_the_next_daemon_finishes_the_loads_of_a_killed_one(daemon_home: DaemonH
     ],
 )
 def test_a_daemon_killed_at_any_step_of_a_load_loses_and_doubles_nothing(
-    daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str
+    daemon_home: DaemonHome, point: str
 ) -> None:
     job = daemon_home.enqueue_load("rows")
-    _set_failpoint(daemon_home, monkeypatch, point)
+    _run_until_failpoint(daemon_home, point)
     assert daemon_home.queue.get(job.id).state.active
     daemon_home.start_daemon()
     assert daemon_home.wait_for_end(job).state is JobState.DONE
     assert daemon_home.count_rows("rows") == 100
 
 
-def test_a_load_that_ended_ten_daemons_fails(
-    daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_load_that_ended_ten_daemons_fails(daemon_home: DaemonHome) -> None:
     job = daemon_home.enqueue_load("rows")
-    _set_failpoint(daemon_home, monkeypatch, "daemon.sealed")
+    _run_until_failpoint(daemon_home, "daemon.sealed")
     [folder] = daemon_home.settings.staging.glob("*/1")
     (folder / "recoveries").write_bytes(b"." * 10)
     daemon_home.start_daemon()
@@ -252,11 +250,9 @@ def test_a_load_that_ended_ten_daemons_fails(
     assert "10 daemons ended while they published it" in ended.error
 
 
-def test_a_load_with_a_damaged_manifest_is_fetched_again(
-    daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_load_with_a_damaged_manifest_is_fetched_again(daemon_home: DaemonHome) -> None:
     job = daemon_home.enqueue_load("rows")
-    _set_failpoint(daemon_home, monkeypatch, "daemon.sealed")
+    _run_until_failpoint(daemon_home, "daemon.sealed")
     [manifest] = daemon_home.settings.staging.glob("*/1/manifest.json")
     manifest.write_bytes(manifest.read_bytes()[:20])
     daemon_home.start_daemon()
@@ -437,14 +433,26 @@ def test_a_daemon_that_a_paused_load_keeps_from_its_idle_exit_uses_no_processor_
     assert is_daemon_running(daemon_home.settings)
 
 
-def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
-    """Start a daemon that is killed at ``point``, and wait for its end."""
-    with monkeypatch.context() as failing:
-        failing.setenv("UNIFY_FAILPOINT", f"{point}:kill")
-        try:
-            ensure_daemon(home.settings)
-        except DaemonUnreachable:
-            assert not is_daemon_running(home.settings)
+def _run_until_failpoint(home: DaemonHome, point: str) -> None:
+    """Run a daemon until it is killed at ``point``; ``ensure_daemon`` might start another one then."""
+    reader, announce = os.pipe()
+    try:
+        ended = subprocess.run(
+            launch._daemon_command(home.settings, announce),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "UNIFY_FAILPOINT": f"{point}:kill"},
+            cwd=home.settings.home,
+            start_new_session=True,
+            pass_fds=(announce,),
+            timeout=scaled_limit_s(TIMEOUT_S),
+            check=False,
+        )
+    finally:
+        os.close(reader)
+        os.close(announce)
+    assert ended.returncode == -signal.SIGKILL
     assert instance.wait_until_free(home.settings.daemon_lock, TIMEOUT_S)
 
 

@@ -66,7 +66,7 @@ class TestADaemon:
             client.poll_queue()
             wait_until(lambda: JobState.FAILED in states())
             client.ping()
-        assert states() == {JobState.FAILED, JobState.QUEUED}
+        assert {JobState.FAILED, JobState.QUEUED} <= states()
         wait_until(lambda: not daemon_home.queue.active_jobs())
 
     def test_a_locked_queue_pauses_the_daemon_which_names_the_holder(self, daemon_home: DaemonHome) -> None:
