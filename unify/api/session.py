@@ -102,7 +102,7 @@ class PythonSession:
         self._interpreter = interpreter
         self._python_values = python_values
         self.notices = notices
-        self._open_rows: weakref.ref[_Rows] | None = None
+        self._open_rows: weakref.ref[_OpenRows] | None = None
 
     def execute(self, sql: str, parameters: Parameters | None = None) -> QueryResult:
         """Run one or several statements, tables loaded as needed; gives the result of the last.
@@ -198,7 +198,7 @@ class QueryResult:
         self.note = rows.note if rows else ""
         self.message = result.text if isinstance(result, Message | TextOutput) else ""
         self.changed = result.rows if isinstance(result, Message) else None
-        self.exact_rows = _Rows(chain.from_iterable(rows.batches if rows else ()))
+        self.exact_rows = _OpenRows(chain.from_iterable(rows.batches if rows else ()))
         convert = row_converter(self.columns) if python_values else None
         self._rows = self.exact_rows if convert is None else map(convert, self.exact_rows)
 
@@ -239,7 +239,7 @@ class QueryResult:
             yield batch
 
 
-class _Rows(Iterator[tuple[object, ...]]):
+class _OpenRows(Iterator[tuple[object, ...]]):
     """Rows of a running query, or those that were kept of one that has ended."""
 
     def __init__(self, rows: Iterator[tuple[object, ...]]) -> None:

@@ -184,6 +184,20 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     def add_repeatable(name: str, into: list[Any], **rest: Any) -> None:
         add(name, action=_AppendAction, into=into, **rest)
 
+    _add_statement_options(add, add_repeatable, repeatable)
+    _add_home_options(add)
+    _add_server_options(add)
+    _add_file_options(add, add_repeatable, repeatable)
+    _add_import_options(add, add_repeatable, repeatable)
+    _add_try_options(add)
+    _add_session_options(add)
+    return options
+
+
+def _add_statement_options(
+    add: Callable[..., Any], add_repeatable: Callable[..., Any], repeatable: _RepeatableOptions
+) -> None:
+    """The statements to run, their output, and what they may do."""
     add_repeatable(
         "-c", repeatable.steps, metavar="STATEMENTS", type=_statements_step, help="run and exit; repeatable"
     )
@@ -209,6 +223,10 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("--yes", action="store_true", help="do what a command would ask about, such as remove")
     add("--max-writes", metavar="N", type=_parse_row_count, help="rows that one statement may write")
     add("--max-deletes", metavar="N", type=_parse_row_count, help="rows that one statement may delete")
+
+
+def _add_home_options(add: Callable[..., Any]) -> None:
+    """The options of check, lake check, backup and restore."""
     add("--loads", action="store_true", help="for check: report the last load of each table")
     add("--deep", action="store_true", help="for lake check: read the data files whole")
     add("--repair", action="store_true", help="for lake check: repair what can be repaired without loss")
@@ -226,7 +244,12 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         action="store_true",
         help="for restore: use connections.yaml and notify.yaml of the archive",
     )
-    _add_server_options(add)
+
+
+def _add_file_options(
+    add: Callable[..., Any], add_repeatable: Callable[..., Any], repeatable: _RepeatableOptions
+) -> None:
+    """The home folder, connections and specs."""
     add("--home", metavar="DIR", help="folder of tables, queue and daemon")
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
     add_repeatable(
@@ -239,7 +262,10 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         type=_parse_option,
         help="for spec try: an option of the connection; for spec import: a default",
     )
-    _add_import_options(add, add_repeatable, repeatable)
+
+
+def _add_try_options(add: Callable[..., Any]) -> None:
+    """The options of ``spec try``."""
     add(
         "--pages",
         metavar="N",
@@ -254,6 +280,10 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         help="for spec try: show the requests that write rows, and send nothing",
     )
     add("--rows", metavar="FILE", help="for spec try --write: rows as JSON, or a file; for mcp: number")
+
+
+def _add_session_options(add: Callable[..., Any]) -> None:
+    """Tenant, freshness and waiting, and the options of every command."""
     add("--tenant", metavar="NAME", help="use a separate home folder of this name")
     add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
     add(
@@ -267,7 +297,6 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("--debug", action="store_true", help="show tracebacks of errors")
     add("-h", "--help", action=_PrintAction, help="show this help and exit")
     add("--version", action=_PrintAction, help="show the version and exit")
-    return options
 
 
 def _add_import_options(

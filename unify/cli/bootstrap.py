@@ -151,16 +151,7 @@ def _dispatch_task(
 
             return run_demo(invocation, environment, messages, shell)
         case "check":
-            from unify.cli.check import check_connections
-
-            settings = build_settings(invocation, environment)
-            if invocation.loads:
-                from unify.cli.check_loads import check_loads
-
-                return check_loads(settings, invocation.words, environment, messages.notice)
-            _confirm_connections(settings, messages)
-            prompt = terminal.terminal_prompt(messages)
-            return check_connections(settings, invocation.words, environment, prompt, messages.redactor)
+            return _run_check(invocation, environment, messages)
         case "spec check":
             from unify.cli.check import check_specs
 
@@ -191,6 +182,19 @@ def _dispatch_task(
             from unify.cli.home_commands import run_home_task
 
             return run_home_task(invocation, build_settings(invocation, environment), messages)
+
+
+def _run_check(invocation: Invocation, environment: Environment, messages: Messages) -> int:
+    settings = build_settings(invocation, environment)
+    if invocation.loads:
+        from unify.cli.check_loads import check_loads
+
+        return check_loads(settings, invocation.words, environment, messages.notice)
+    from unify.cli.check import check_connections
+
+    _confirm_connections(settings, messages)
+    prompt = terminal.terminal_prompt(messages)
+    return check_connections(settings, invocation.words, environment, prompt, messages.redactor)
 
 
 def _run_spec_task(invocation: Invocation, environment: Environment, messages: Messages) -> int:

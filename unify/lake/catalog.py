@@ -90,7 +90,11 @@ _COLUMN_STATISTICS_SQL = (
 
 
 class StoredTable(Struct, frozen=True):
-    """A loaded table. ``cursor`` is its incremental state by scope; it was read since ``read_since``."""
+    """A loaded table.
+
+    ``read_since``  when the load that stored its rows began to read.
+    ``cursor``      its incremental state by scope.
+    """
 
     name: TableName
     rows_total: int

@@ -144,10 +144,10 @@ def test_a_replacement_that_would_delete_rows_of_other_tables_is_refused(
     assert session.execute("select count(*) from shop.children").fetchall() == [(1,)]
 
 
-def test_keys_that_are_one_for_the_database_are_refused(
+def test_keys_that_are_equal_in_the_database_are_refused(
     session: PythonSession, mysql_server: MySQLServer, database: str
 ) -> None:
     mysql_server.run("create table folded (k varchar(9) primary key, n int)", database)
-    with pytest.raises(QueryError, match=r"the database holds keys of several rows for the same"):
+    with pytest.raises(QueryError, match=r"several rows have keys that are equal in the database"):
         session.execute("export (select unnest(['A', 'a', 'b']) as k, 1 as n) to shop.folded upsert by k")
     assert session.execute("select count(*) from shop.folded").fetchall() == [(0,)]

@@ -96,7 +96,7 @@ def test_rows_without_a_cursor_value_end_the_run(source: Crm) -> None:
 
     result = source("run sync people")
 
-    assert "1 row of its SELECT have no value in the cursor column n" in result.stderr, result
+    assert "the SELECT returns 1 row without a value in the cursor column n" in result.stderr, result
     assert source.people == [("a@x", "Ada"), ("b@x", "Bob")]
 
 

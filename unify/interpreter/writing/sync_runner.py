@@ -136,8 +136,8 @@ class SyncRunner:
         if values["missing"]:
             count = format_count(int(str(values["missing"])), "row")
             raise QueryError(
-                f"sync {sync.name}: {count} of its SELECT have no value in the cursor column {column}, and "
-                "would never be written; leave them out, or use another cursor"
+                f"sync {sync.name}: the SELECT returns {count} without a value in the cursor column "
+                f"{column}, which no run would write; exclude NULL values, or use another cursor column"
             )
         return str(values["newest"]) if values["newest"] is not None else sync.cursor
 

@@ -165,12 +165,12 @@ class SqlWriter(DatabaseWriter):
             )
 
     def _check_staged_keys(self, write: TableWrite) -> None:
-        """Refuse rows whose keys are one for the database, such as ``a`` and ``A`` without regard to case."""
+        """Refuse rows whose keys the database treats as equal, such as ``a`` and ``A`` without case."""
         [count] = self.fetch_numbers(self.builder.count_repeated_keys(write))
         if count:
             name, key = f"{self.connection}.{write.target.name}", ", ".join(write.key)
             raise QueryError(
-                f"{name}: nothing was written: the database holds keys of several rows for the same "
+                f"{name}: nothing was written: several rows have keys that are equal in the database "
                 f"({key}: {format_count(count, 'key')})"
             )
 
