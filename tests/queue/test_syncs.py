@@ -84,7 +84,7 @@ def test_one_run_of_a_sync_is_under_way_and_one_whose_process_is_gone_is_fatal(
     assert queue.syncs.begin_run(SYNC, NOON) is not None
     assert queue.syncs.begin_run(SYNC, NOON) is None
 
-    monkeypatch.setattr("unify.queue.syncs._is_alive", lambda _pid: False)
+    monkeypatch.setattr("unify.queue.syncs.is_process_alive", lambda _pid: False)
     assert queue.syncs.begin_run(SYNC, NOON) is not None
 
     first, second = queue.syncs.runs("default")

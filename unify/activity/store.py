@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from types import TracebackType
 from unify.activity.records import AgentCall, NewStatement, StatementRecord, call_from_row, statement_from_row
 from unify.errors import StoreError
 from unify.fs import durable
+from unify.fs.machine import is_process_alive
 from unify.fs.sqlite import error_text, migrate, read_sql_sections, to_micros
 
 SCHEMA_FILE = Path(__file__).with_name("activity_schema.sql")
@@ -80,7 +80,7 @@ class ActivityStore:
     def running(self) -> Sequence[StatementRecord]:
         """Return the statements that run now. Those of a server that was killed are ended."""
         found = [statement_from_row(row) for row in self._read("running", {})]
-        lost = {one.pid for one in found if not _is_alive(one.pid)}
+        lost = {one.pid for one in found if not is_process_alive(one.pid)}
         for pid in lost:
             self._run("end_lost", {"pid": pid, "now": to_micros(datetime.now(UTC))})
         return [one for one in found if one.pid not in lost]
@@ -127,13 +127,3 @@ class ActivityStore:
             migrate(connection, SCHEMA_FILE)
             self._connection = connection
         return self._connection
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,7 +1,8 @@
-"""The machine this process runs on."""
+"""The machine this process runs on, and its other processes."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -15,3 +16,14 @@ def boot_id() -> str:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
         return ""
+
+
+def is_process_alive(pid: int) -> bool:
+    """Return whether a process has this id, which may be another one than the process that had it before."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from unify.fs.machine import is_process_alive
 from unify.fs.sqlite import from_micros, from_micros_or_none, to_micros
 from unify.model import ConfigPaths, TableName
 from unify.queue.sqlite import QueueDatabase
@@ -136,7 +137,7 @@ class SyncStore:
             if current is None:
                 return None
             for row in self._database.fetch_all("running_syncs", key):
-                if _is_alive(row["pid"]):
+                if is_process_alive(row["pid"]):
                     return None
                 ended = SyncResult(SyncStatus.FATAL, "the process ended during the run")
                 self._end(row["id"], ended, now)
@@ -184,16 +185,6 @@ class SyncStore:
 
 def _key(tenant: str, name: str) -> dict[str, object]:
     return {"tenant": tenant, "name": name}
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _sync_from_row(row: sqlite3.Row) -> Sync:
