@@ -15,7 +15,7 @@ from tests.support.command import InProcessCommand, UnifyCommand
 from tests.support.demo_api import DemoAPI, run_demo_server
 from tests.support.fake_session import FAKE_SESSION_COMMAND, open_session
 from tests.support.fault_server import FaultServer
-from tests.support.leak_canaries import find_leaks
+from tests.support.home_files import find_leaks
 from tests.support.mysql_server import MySQLServer, run_mysql
 from tests.support.paths import CHECKOUT
 from tests.support.postgres_server import PostgresServer, run_postgres

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from tests.support.command import CommandResult, UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
+from tests.support.home_files import read_files
 from tests.support.paths import CHECKOUT
 from tests.support.shop import SPEC_WITH_TOKEN, SPEC_WITHOUT_TOKEN, connect_shop
 from tests.support.waiting import wait_until
@@ -79,10 +80,7 @@ def test_the_first_query_in_a_new_home_loads_the_table_and_stores_no_secret(
     assert answer.rows == [["id", "customer_name"], ["1", "Ada"], ["2", "Bob"], ["3", ""]], answer
     assert "shop.orders" in answer.stderr
     assert {request.headers["authorization"] for request in shop.requests} == {"Bearer s3cret-canary"}
-    with_canary = [
-        path for path in home.rglob("*") if path.is_file() and b"s3cret-canary" in path.read_bytes()
-    ]
-    assert with_canary == []
+    assert [path for path, content in read_files(home) if b"s3cret-canary" in content] == []
 
 
 def test_shell_daemon_and_worker_of_a_first_query_do_not_sleep(

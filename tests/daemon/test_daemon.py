@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.daemon_home import TIMEOUT_S, DaemonHome
+from tests.support.home_files import read_files
 from tests.support.waiting import scaled_limit_s, wait_until
 from unify.errors import DaemonUnreachable
 from unify.interpreter import state
@@ -357,12 +358,8 @@ def test_environment_values_of_a_shell_reach_loads_and_no_file(daemon_home: Daem
     wait_until(
         lambda: not list(daemon_home.settings.staging.iterdir())
     )  # removed while the publisher cleans up
-    canaries = [
-        path
-        for path in daemon_home.settings.home.rglob("*")
-        if path.is_file() and b"canary-5f2c" in path.read_bytes()
-    ]
-    assert canaries == []
+    contents = read_files(daemon_home.settings.home)
+    assert [path for path, content in contents if b"canary-5f2c" in content] == []
 
 
 def test_interactive_loads_run_before_scheduled_ones(daemon_home: DaemonHome) -> None:

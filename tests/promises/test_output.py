@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.command import UnifyCommand
 from tests.support.demo_api import DemoAPI
+from tests.support.home_files import read_status
 from tests.support.terminal import run_on_terminal
 
 # Every character that controls a terminal; a line feed is part of a message.
@@ -49,12 +50,14 @@ def test_every_file_is_private_under_any_umask(new_home: Path, demo_api: DemoAPI
         timeout=90,
     )
     assert done.returncode == 0, done
-    ours = [path for path in unify.home.rglob("*") if path.name != "a.sql" and not path.is_symlink()]
-    open_to_others = [
-        f"{path} {mode:o}" for path in ours if (mode := stat.S_IMODE(path.lstat().st_mode)) & 0o077
-    ]
-    folders = sum(path.is_dir() for path in ours)
-    print(f"{folders} folders and {len(ours) - folders} files: {len(open_to_others)} open to others")
+    ours = {
+        path: status.st_mode
+        for path, status in read_status(unify.home)
+        if path.name != "a.sql" and not path.is_symlink()
+    }
+    assert sum(map(stat.S_ISDIR, ours.values())) > 5
+    assert sum(map(stat.S_ISREG, ours.values())) > 10
+    open_to_others = [f"{path} {mode:o}" for path, mode in ours.items() if mode & 0o077]
     assert open_to_others == []
 
 

@@ -17,7 +17,7 @@ from msgspec import convert
 from tests.support.auth_cases import AuthCase, auth_cases, canary_secret, header_check
 from tests.support.echo_responses import ECHO_RESPONSES, echo
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
-from tests.support.leak_canaries import encoded_forms
+from tests.support.home_files import encoded_forms
 from tests.support.oauth_server import CLIENT_ID, DEVICE_CODE, BrowserUser, OAuthServer
 from tests.support.stores import TABLE
 from unify.adapters.base import Listeners, Read

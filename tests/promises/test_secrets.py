@@ -22,7 +22,7 @@ from tests.support.auth_cases import AuthCase, AuthCaseServer, Row, auth_cases, 
 from tests.support.command import CommandResult, UnifyCommand
 from tests.support.echo_responses import ECHO_RESPONSES, echo
 from tests.support.fault_server import FaultServer, MockResponse
-from tests.support.leak_canaries import encoded_forms
+from tests.support.home_files import encoded_forms, read_files
 from tests.support.oauth_server import CLIENT_ID, OAuthServer, run_oauth_server, write_browser_script
 from tests.support.terminal import ENTER, Terminal, run_on_terminal
 from unify.config.settings import Settings
@@ -280,9 +280,9 @@ class TestSecrets:
 
     def test_are_in_no_file_of_the_home_folder(self, checked_home: CheckedHome) -> None:
         found = []
-        for path in checked_home.unify.home.rglob("*"):
-            if path.is_file() and path.name != "connections.yaml":
-                data = path.read_bytes().decode("latin-1")
+        for path, content in read_files(checked_home.unify.home):
+            if path.name != "connections.yaml":
+                data = content.decode("latin-1")
                 found += [
                     f"{path}: {name}"
                     for name in find_secrets(data, checked_home, tokens=path.parent.name != "tokens")

@@ -18,7 +18,7 @@ import pytest
 
 import unify as unify_api
 from tests.support.command import UnifyCommand
-from tests.support.leak_canaries import encoded_forms, find_leaks
+from tests.support.home_files import encoded_forms, find_leaks
 from tests.support.mysql_server import MySQLServer
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from unify.api.session import PythonSession

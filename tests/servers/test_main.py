@@ -21,7 +21,7 @@ import yaml
 from tests.support.command import InProcessCommand, UnifyCommand
 from tests.support.daemon_home import DaemonHome
 from tests.support.fault_server import FaultServer, MockResponse
-from tests.support.leak_canaries import find_leaks
+from tests.support.home_files import find_leaks
 from tests.support.monitored_home import fill_home
 from tests.support.paths import CHECKOUT
 from tests.support.served_home import ServedHome, labels, serve_home

@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from tests.support.command import UnifyCommand
-from tests.support.leak_canaries import find_leaks
+from tests.support.home_files import find_leaks
 from tests.support.stores import create_home, drop_all_tables
 from tests.support.waiting import wait_until
 from unify.errors import DaemonUnreachable

@@ -1,7 +1,8 @@
-"""Every secret of the tests contains the word canary; no home folder may contain it after its test.
+"""Read the files of a home folder, and find secrets of the tests in them.
 
-The search covers plain text, base64 at each of three offsets, and UTF-16; URL encoding does not change the
-word. The configuration and the tokens issued by an API (mode 0600) are excluded.
+Every secret of the tests contains the word canary; no home folder may contain it after its test. The search
+covers plain text, base64 at each of three offsets, and UTF-16; URL encoding does not change the word. The
+configuration and the tokens issued by an API (mode 0600) are excluded.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -24,21 +28,34 @@ def find_leaks(home: Path) -> list[str]:
     """Return the paths of files in a home folder that contain a secret of the tests."""
     return sorted(
         str(file.relative_to(home))
-        for file in home.rglob("*")
-        if file.is_file()
-        and not file.is_symlink()
+        for file, content in read_files(home)
+        if not file.is_symlink()
         and not _is_allowed(file.relative_to(home))
-        and _contains_canary(file)
+        and any(form in content for form in _ENCODED_FORMS)
     )
+
+
+def read_status(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield each path in a folder and in the folders within, with its own status; see ``read_files``."""
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            yield path, path.lstat()
+
+
+def read_files(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield the path and the content of each file in a folder and in the folders within.
+
+    A process of the test may still end meanwhile: a file that it removes after it was listed, such as the
+    ``-wal`` of SQLite, is left out.
+    """
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with suppress(FileNotFoundError):
+                yield file, file.read_bytes()
 
 
 def _is_allowed(path: Path) -> bool:
     return any(part.startswith(ALLOWED_PREFIXES) for part in path.parts)
-
-
-def _contains_canary(file: Path) -> bool:
-    data = file.read_bytes()
-    return any(form in data for form in _ENCODED_FORMS)
 
 
 def _base64_encodings(word: bytes) -> list[bytes]:
