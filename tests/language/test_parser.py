@@ -686,7 +686,7 @@ def test_a_missing_or_unwritable_cache_folder_is_ignored(
 
 
 def test_the_grammar_has_a_builder_for_every_arrow() -> None:
-    from unify.language.grammar import CommandBuilder
+    from unify.language.command_builder import CommandBuilder
 
     arrows = {line.split("->")[1].strip() for line in grammar_text().splitlines() if "->" in line}
     assert arrows

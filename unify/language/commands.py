@@ -1,8 +1,8 @@
 """Commands: one frozen struct for each statement of Unify's own, and ``RunSql`` for SQL.
 
 msgspec Structs, because forty dataclasses add 20 ms to every start.
-A new command is a struct here, a rule in grammar.lark and a method of ``grammar.CommandBuilder``; the type
-checker then lists every ``match`` that has to handle it (``assert_never``).
+A new command is a struct here, a rule in grammar.lark and a method of ``command_builder.CommandBuilder``; the
+type checker then lists every ``match`` that has to handle it (``assert_never``).
 """
 
 from __future__ import annotations

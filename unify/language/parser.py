@@ -34,14 +34,14 @@ def expected_next(text: str, cache_folder: Path | None = None) -> tuple[str, ...
 def _parse_own_command(source: str, cache_folder: Path | None) -> Command:
     from lark.exceptions import UnexpectedInput
 
-    from unify.language import grammar, syntax_errors
+    from unify.language import command_values, grammar, syntax_errors
 
     text = blank_comments(source)[: _command_end(source)]
     try:
         return grammar.parse_command(text, cache_folder)
     except UnexpectedInput as error:
         raise syntax_errors.unexpected_input_error(source, text, error, cache_folder) from error
-    except grammar.BadValue as error:
+    except command_values.BadValue as error:
         raise syntax_errors.invalid_value_error(source, error) from error
 
 

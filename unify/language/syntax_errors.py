@@ -10,7 +10,8 @@ from lark.exceptions import UnexpectedInput, UnexpectedToken
 from lark.lexer import PatternStr
 
 from unify.errors import CommandSyntaxError
-from unify.language.grammar import BadValue, load_parser
+from unify.language.command_values import BadValue
+from unify.language.grammar import load_parser
 from unify.language.sync_source import mask_sql
 from unify.language.tokenizer import SqlToken, TokenKind, blank_comments, significant_tokens
 from unify.text import did_you_mean
