@@ -1,6 +1,7 @@
 """Interpreter: one session of statements, from the text of a statement to its result.
 
-    interpreter     Interpreter: parses a statement and passes the command to the module that runs it
+    interpreter     Interpreter: parses a statement, checks it and passes the command on
+    dispatch        passes each command, by its family, to the module that runs it
     session         Session: the objects that all statements share, created when first needed
     results         the results (Rows, Message, Chart …) and the protocols Watcher and Stager
     query           SQL statements: finds their tables, loads them if necessary, runs or explains
@@ -23,9 +24,9 @@
     system_tables   fills the system tables of the schema `unify`
 
 Start with interpreter.Interpreter.run.
-Layers within the package, top first: interpreter; session; commands; query; charts, live and system_tables;
-files, adapter_access and state; sources and restriction; connections and variables; results, freshness,
-transactions and system_columns.
+Layers within the package, top first: interpreter; dispatch; session; commands; query; charts, live and
+system_tables; files, adapter_access and state; sources and restriction; connections and variables; results,
+freshness, transactions and system_columns.
 May import: adapters, lake, queue, status, language, config, engine, fs and the top-level modules; not convert
 or load.
 """

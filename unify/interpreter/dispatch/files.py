@@ -1,0 +1,89 @@
+"""Commands that read and write files: import, export, copy, remove, show files, run."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from unify.errors import QueryError
+from unify.interpreter.results import (
+    Message,
+    Result,
+    RunScript,
+    plan_rows,
+)
+from unify.interpreter.session import Session
+from unify.language import commands
+from unify.text import format_count
+
+
+def run_file_command(session: Session, command: commands.FileCommand) -> Result:
+    match command:
+        case commands.Import(place, into, mode):
+            if isinstance(place, str):
+                return session.importer.import_file(place, into, mode)
+            with session.store_files.open_source(place) as files:
+                return session.importer.import_files(files, str(place), into, mode)
+        case commands.Export(source, place, mode):
+            return _export(session, source, place, mode)
+        case commands.ExportRows():
+            return _export_rows(session, command)
+        case commands.ExportMail():
+            return session.write_commands.export_mail(command, session.max_age)
+        case commands.CopyFiles(source, target, overwrite):
+            return session.store_files.copy(source, target, overwrite=overwrite)
+        case commands.RemoveFiles(place, recursive):
+            return session.store_files.remove(place, recursive=recursive)
+        case commands.FileUrl(place, seconds):
+            return session.store_files.url(place, seconds)
+        case commands.RunFile(path):
+            return RunScript(path)
+        case unknown:
+            assert_never(unknown)
+
+
+def run_show_files(session: Session, schema: str | None, like: str | None) -> Result:
+    if schema is not None and session.store_files.has_store(schema):
+        return session.store_files.list_files(schema, like)
+    if schema is not None:
+        session.listing_commands.check_schema(schema)
+    return session.importer.list_files(schema, like)
+
+
+def _export(session: Session, source: str, place: commands.Place, mode: str | None) -> Result:
+    from unify.interpreter.files.exporter import FileExporter
+
+    exporter = FileExporter(session.lake)
+    if isinstance(place, str):
+        bound, _ = session.query.prepare(source, session.max_age)
+        return exporter.export(bound, place, mode)
+    with session.store_files.open_target(place, mode) as target:
+        bound, _ = session.query.prepare(source, session.max_age)
+        rows = exporter.write(bound, target.path, target.mode)
+    return Message(f"{format_count(rows, 'row')} {'appended' if target.mode else 'written'} to {place}")
+
+
+def _export_rows(session: Session, command: commands.ExportRows) -> Result:
+    """Write the rows of a SELECT to a table, or make a sync that does."""
+    schema = command.table.schema
+    if command.every_s is not None and not command.explain:
+        return session.sync_commands.create_from_export(command, session.max_age)
+    if session.store_files.has_store(schema):
+        if command.explain:
+            raise QueryError(f"explain export has no plan for files of {schema}; nothing was written")
+        return _export_to_store(session, command)
+    if session.connections.is_relational(schema):
+        return session.database_writes.export(command, session.max_age, explain=command.explain)
+    return session.write_commands.export_rows(command, session.max_age)
+
+
+def _export_to_store(session: Session, command: commands.ExportRows) -> Result:
+    from unify.interpreter.files.exporter import FileExporter
+    from unify.interpreter.files.table_targets import StoreTables
+
+    exporting = StoreTables(session.store_files, session.source_tables, FileExporter(session.lake))
+    bound, _ = session.query.prepare(command.source, session.max_age)
+    result = exporting.export(command, bound)
+    if command.explain:
+        return plan_rows(result.text)
+    session.database_writes.note_change(command.table, only_new_rows=command.mode == "append")
+    return result
