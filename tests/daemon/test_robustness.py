@@ -21,10 +21,11 @@ from tests.support.fake_runners import TableNameRunner
 from tests.support.stores import NOW
 from tests.support.waiting import wait_until
 from unify.config.settings import Settings
-from unify.daemon import policies, publisher
+from unify.daemon import publisher
+from unify.daemon.jobs import policies
+from unify.daemon.jobs.running_jobs import RunningJobs
 from unify.daemon.main import Daemon
 from unify.daemon.publisher import PublishHandler, Warmup
-from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.worker_pool import WorkerPool
 from unify.fs.locks import FileLock
 from unify.fs.machine import boot_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from unify.daemon import policies
+from unify.daemon.jobs import policies
 from unify.daemon.main import run_detached
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.support.quick_write_runner import QuickWriteRunner
-from unify.daemon import policies
+from unify.daemon.jobs import policies
 from unify.daemon.main import run_detached
 
 if __name__ == "__main__":

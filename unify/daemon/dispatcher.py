@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from msgspec.structs import replace
 
-from unify.adapters import registry
 from unify.adapters.http.request_log import RequestLog
 from unify.config.connections import Connection
 from unify.config.settings import Settings
 from unify.config.trust import require_trusted_origin
 from unify.daemon.disk_space import DiskSpaceMonitor
+from unify.daemon.faults import FaultHandler
+from unify.daemon.jobs.recovery import recover_jobs
+from unify.daemon.jobs.running_job import RunningJob, job_log_fields
+from unify.daemon.jobs.running_jobs import RunningJobs
+from unify.daemon.jobs.shared_tables import find_shared_tables
+from unify.daemon.jobs.transitions import JobEvent
 from unify.daemon.maintenance import MaintenanceSchedule
 from unify.daemon.publisher import (
     PublisherResult,
@@ -30,12 +33,9 @@ from unify.daemon.publisher import (
     RunMaintenance,
     Warmup,
 )
-from unify.daemon.running_jobs import RunningJob, RunningJobs, job_log_fields, recover_jobs
 from unify.daemon.scripts import ScriptSupervisor
-from unify.daemon.transitions import JobEvent
 from unify.daemon.worker_pool import LostWorker, Worker, WorkerPool
-from unify.engine.errors import is_disk_full_message
-from unify.errors import LockTimeout, NewerVersion, StoreError, UnifyError, UnknownName
+from unify.errors import StoreError, UnifyError, UnknownName
 from unify.fs.failpoints import failpoint
 from unify.fs.locks import FileLock
 from unify.fs.machine import boot_id
@@ -48,12 +48,10 @@ from unify.load.protocol import (
     RequestBatch,
     TaskResult,
     WorkerMessage,
-    make_bug_failure,
-    make_failure,
     make_task,
 )
 from unify.load.staging import StagingArea
-from unify.model import Action, JobState, LoaderJob, TableName
+from unify.model import Action, JobState, LoaderJob
 
 QUEUE_POLL_INTERVAL_S = 5.0  # finds a job whose shell was killed before it could wake the daemon
 JOB_RETENTION = timedelta(days=30)  # how long `show jobs` lists an ended job
@@ -61,7 +59,6 @@ LOCK_CHECK_INTERVAL_S = 0.5  # who holds the lake's lock while a load waits for 
 KEPT_CHECK_INTERVAL_S = 600.0  # for what failed loads have read, kept for a day
 MIN_QUEUE_WAIT_S = 0.05  # between two polls of the queue
 CLAIM_SLICE_S = 0.2  # jobs that fail at once keep no worker busy; shells are answered between two slices
-FAULT_LOG_INTERVAL_S = 60.0  # a fault that repeats is logged once in this time
 
 
 class Dispatcher:
@@ -88,7 +85,6 @@ class Dispatcher:
         self.publisher = running_jobs.publisher
         self.log = running_jobs.log
         self.disk_space = disk_space or DiskSpaceMonitor(settings, self.log)
-        self._is_queue_synced = False  # whether `running_jobs` are the jobs in progress of the queue
         self._staging = StagingArea(settings.staging)
         self._request_log = RequestLog(settings.request_log)
         self._maintenance = MaintenanceSchedule(settings.lake)
@@ -97,7 +93,7 @@ class Dispatcher:
         self._poll_at = 0.0
         self._kept_check_at = 0.0  # monotonic
         self._last_active_at = time.monotonic()
-        self._faults: dict[str, float] = {}  # when each was last logged
+        self.faults = FaultHandler(settings, running_jobs, self.disk_space, self._staging)
 
     @property
     def running_count(self) -> int:
@@ -116,7 +112,7 @@ class Dispatcher:
 
     def run_once(self) -> None:
         """Do everything that can be done now; while work is paused, what needs no writing."""
-        with self._pause_on_store_error():
+        with self.faults.pause_on_store_error():
             self._process_reports()
             if self.disk_space.can_start_work():
                 self._start_work()
@@ -124,22 +120,22 @@ class Dispatcher:
     def _process_reports(self) -> None:
         for worker in self.worker_pool.workers:
             for message in worker.read_messages():
-                with self._contain_faults(message.job):
+                with self.faults.contain(message.job):
                     self._handle_message(worker, message)
         for lost in self.worker_pool.reap_lost_workers():
-            with self._contain_faults(lost.task.job if lost.task else None):
+            with self.faults.contain(lost.task.job if lost.task else None):
                 self._handle_lost_worker(lost)
         for result in self.publisher.take_results():
-            with self._contain_faults(_job_of(result)):
+            with self.faults.contain(_job_of(result)):
                 self._handle_publish_result(result)
         self.worker_pool.enforce_deadlines()
-        with self._contain_faults():
+        with self.faults.contain():
             if self.script_supervisor.collect_ended(_now()):
                 self.schedule_poll()
         self._check_lock_holder()
 
     def _start_work(self) -> None:
-        if not self._is_queue_synced:
+        if not self.faults.is_queue_synced:
             self._recover_jobs()
         if self.disk_space.pause_reason or self._poll_at <= time.monotonic():
             self._poll_queue()
@@ -174,7 +170,7 @@ class Dispatcher:
         """Whether there was no work for ``idle_timeout_s``. Schedules wait for the next start."""
         left_s = self._idle_left_s()
         if left_s is not None and left_s <= 0 and not self.disk_space.pause_reason:
-            with self._pause_on_store_error():
+            with self.faults.pause_on_store_error():
                 return not self.queue.active_jobs()
         return False
 
@@ -199,16 +195,16 @@ class Dispatcher:
         deadline = time.monotonic() + within_s
         self.script_supervisor.terminate_all()
         self.worker_pool.close()
-        with self._pause_on_store_error():  # what cannot be recorded now, the next daemon takes over
+        with self.faults.pause_on_store_error():  # what cannot be recorded now, the next daemon takes over
             self.script_supervisor.close(_now())
         finished = self.publisher.close(deadline - time.monotonic())
-        with self._pause_on_store_error():
+        with self.faults.pause_on_store_error():
             self._requeue_running_jobs(fault)
         return finished
 
     def _requeue_running_jobs(self, fault: Exception | None) -> None:
         for result in self.publisher.take_results():
-            with self._contain_faults(_job_of(result)):
+            with self.faults.contain(_job_of(result)):
                 self._handle_publish_result(result)
         for run in list(self.running_jobs.by_id.values()):
             current = self.queue.find(run.job.id)
@@ -221,95 +217,16 @@ class Dispatcher:
             else:
                 self.running_jobs.handle_crash(run, "the daemon failed during the load")
 
-    # Faults
-
-    @contextmanager
-    def _contain_faults(self, job: int | None = None) -> Iterator[None]:
-        """Fail ``job`` for an error in the block, so that the daemon continues.
-
-        Errors that stop all work pass: a full disk, a lock that another process holds.
-        """
-        try:
-            yield
-        except (UnifyError, OSError) as error:
-            if self._stops_all_work(error):
-                raise
-            self._fail_job(job, error)
-        except Exception as error:  # noqa: BLE001 - a bug fails its job; the log has the traceback
-            self._fail_job(job, error)
-
-    def _fail_job(self, job: int | None, error: Exception) -> None:
-        failure = make_failure(error) if isinstance(error, UnifyError) else make_bug_failure(error)
-        run = self.running_jobs.by_id.get(job or 0)
-        if run is None:
-            self.report_fault(failure)
-            return
-        try:
-            self.running_jobs.handle_failure(run, failure)
-        except StoreError:
-            raise
-        except Exception as second:  # noqa: BLE001 - the next daemon counts a crash of the job
-            self.report_fault(make_bug_failure(second))
-            self.running_jobs.by_id.pop(run.job.id, None)
-
-    def report_fault(self, failure: Failure) -> None:
-        """Log an error that belongs to no job; one that repeats, once a minute."""
-        now = time.monotonic()
-        if now - self._faults.get(failure.message, -FAULT_LOG_INTERVAL_S) >= FAULT_LOG_INTERVAL_S:
-            self._faults = {text: at for text, at in self._faults.items() if now - at < FAULT_LOG_INTERVAL_S}
-            self._faults[failure.message] = now
-            self.log.write_event("daemon.internal_error", error=failure.message, trace=failure.trace)
-
-    def _stops_all_work(self, error: Exception) -> bool:
-        if isinstance(error, LockTimeout | NewerVersion) or not self.settings.home.is_dir():
-            return True
-        return isinstance(error, StoreError | OSError) and self.disk_space.is_disk_full_error(error)
-
-    @contextmanager
-    def _pause_on_store_error(self) -> Iterator[None]:
-        """Pause work when the home folder cannot be written to; the queue tells later what was left undone.
-
-        Raises what waiting does not change: the home folder is gone, or a newer version has taken it over.
-        """
-        try:
-            yield
-        except (StoreError, OSError) as error:
-            if isinstance(error, NewerVersion) or not self.settings.home.is_dir():
-                raise
-            self._is_queue_synced = False
-            if isinstance(error, LockTimeout):
-                self._pause(error.message, error.message.partition(" after ")[0])
-            elif self.disk_space.is_disk_full_error(error):
-                self._pause(str(error))
-            else:
-                self._pause(str(error), str(error))
-
-    def _pause(self, error: str, reason: str = "") -> None:
-        if self.disk_space.pause(error, reason):
-            if not reason:  # the disk is full
-                with suppress(StoreError):  # the pause says that files cannot be written
-                    self._staging.remove_kept_checkpoints(_now())
-            self.running_jobs.publish_pause_reason(reason or self.disk_space.pause_reason)
-
-    def _check_for_full_disk(self, failure: Failure | None) -> None:
-        """Pause when a load has found the disk full, before the next ones find it too."""
-        if (
-            failure is not None
-            and failure.kind == StoreError.__name__
-            and is_disk_full_message(failure.message)
-        ):
-            self._pause(failure.message)
-
     # The queue
 
     def _recover_jobs(self) -> None:
         self.queue.delete_old_jobs(_now() - JOB_RETENTION)
         self.script_supervisor.interrupt_orphans(_now())
         recover_jobs(self.epoch, self.running_jobs, self.worker_pool, self._staging)
-        with self._contain_faults():
+        with self.faults.contain():
             self.running_jobs.writes.delete_old(_now())
             self.running_jobs.writes.enqueue_open(_now())
-        self._is_queue_synced = True
+        self.faults.is_queue_synced = True
 
     def _idle_s(self) -> float:
         return time.monotonic() - self._last_active_at
@@ -322,19 +239,19 @@ class Dispatcher:
         """Queue due refreshes, stop cancelled jobs, start due scripts and ready jobs."""
         now = _now()
         self._poll_at = time.monotonic() + QUEUE_POLL_INTERVAL_S  # if a step fails
-        with self._contain_faults():
+        with self.faults.contain():
             for due in self.queue.enqueue_due(now):
                 self.log.write_event("refresh.due", **job_log_fields(due))
         for run in list(self.running_jobs.by_id.values()):
-            with self._contain_faults(run.job.id):
+            with self.faults.contain(run.job.id):
                 current = self.queue.find(run.job.id)
                 if current is not None:
                     self._stop_cancelled_job(current)
-        with self._contain_faults():
+        with self.faults.contain():
             self.running_jobs.publish_accepted_versions()
-        with self._contain_faults():
+        with self.faults.contain():
             self.script_supervisor.start_due_runs(now)
-        with self._contain_faults():
+        with self.faults.contain():
             is_complete = self._start_ready_jobs(now)
             self._poll_at = time.monotonic() + (self._queue_wait_s(now) if is_complete else 0.0)
 
@@ -346,7 +263,7 @@ class Dispatcher:
             job = self.queue.claim(self.epoch, now, later, boot=boot_id())
             if job is None:
                 break
-            with self._contain_faults(job.id):
+            with self.faults.contain(job.id):
                 self._start_job(job)
             if time.monotonic() >= deadline:
                 return False
@@ -375,25 +292,15 @@ class Dispatcher:
                 self.running_jobs.remove_replaced_staging()
             require_trusted_origin(self.settings, job.origin)
             connection = find_connection(job.origin, job.table)
-            run.shared_tables = self._find_shared_tables(job, connection)
+            run.shared_tables = find_shared_tables(self.settings.cache, job, connection)
             environment = self._connection_environment(connection)
             folder = self._staging.create_attempt_folder(job)
             self.worker_pool.assign(make_task(job, self.settings.home, folder, environment))
         except OSError as error:
-            if self._stops_all_work(error):
+            if self.faults.stops_all_work(error):
                 raise
             reason = f"{job.table}: no worker can be started: {error}"
             self.running_jobs.handle_failure(run, Failure(type(error).__name__, reason, retryable=True))
-
-    def _find_shared_tables(self, job: LoaderJob, connection: Connection) -> Sequence[TableName]:
-        """The tables that read the responses of this load; none for a faulty spec, which the load reports."""
-        folders = [Path(folder) for folder in job.origin.specs]
-        outlines = self.settings.cache / "outlines"
-        try:
-            names = registry.tables_of_same_requests(connection, folders, outlines, job.table.table)
-        except UnifyError:
-            return ()
-        return [TableName(job.table.schema, name) for name in names]
 
     def _connection_environment(self, connection: Connection) -> Mapping[str, str]:
         values = self.environment.values_for_connection(connection)
@@ -408,7 +315,7 @@ class Dispatcher:
             return
         run = self.running_jobs.find_attempt(message.job, message.attempt)
         if isinstance(message, TaskResult):
-            self._check_for_full_disk(message.failure)
+            self.faults.check_for_full_disk(message.failure)
             worker.task = None
             self.schedule_poll()
         if run is None:
@@ -440,7 +347,7 @@ class Dispatcher:
             self.running_jobs.handle_crash(run, lost.reason)
 
     def _handle_publish_result(self, result: PublisherResult) -> None:
-        self._check_for_full_disk(result.failure)
+        self.faults.check_for_full_disk(result.failure)
         if result.maintenance is not None:
             self._handle_maintenance_result(result.maintenance)
         if isinstance(result.command, RecordFailure) and result.record is not None:

@@ -21,10 +21,10 @@ from msgspec.structs import replace
 
 from unify.config.settings import DEFAULT_TENANT, Settings
 from unify.daemon.dispatcher import Dispatcher
+from unify.daemon.jobs.running_jobs import RunningJobs
 from unify.daemon.log import DaemonLog
 from unify.daemon.notifier import Notifier
 from unify.daemon.publisher import Publisher, PublishHandler
-from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.scripts import ScriptSupervisor
 from unify.daemon.worker_pool import Worker, WorkerPool, fork_worker
 from unify.errors import UnifyError
@@ -178,7 +178,7 @@ class Daemon:
         )
 
     def report_fault(self, error: Exception) -> None:
-        self._dispatcher.report_fault(make_bug_failure(error))
+        self._dispatcher.faults.report(make_bug_failure(error))
 
     def poll_queue(self) -> None:
         self._dispatcher.schedule_poll()

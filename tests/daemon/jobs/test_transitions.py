@@ -11,11 +11,9 @@ import pytest
 
 from tests.support.jobs import MINUTE, NOON, claim_job, new_job
 from tests.support.paths import CHECKOUT
-from unify.daemon import policies
-from unify.daemon.log import DaemonLog
-from unify.daemon.publisher import DiscardStaged, Publisher, PublisherCommand, PublishStaged, RecordFailure
-from unify.daemon.running_jobs import RunningJobs
-from unify.daemon.transitions import (
+from unify.daemon.jobs import policies
+from unify.daemon.jobs.running_jobs import RunningJobs
+from unify.daemon.jobs.transitions import (
     EVENT_DESCRIPTIONS,
     TRANSITIONS,
     JobAction,
@@ -24,6 +22,8 @@ from unify.daemon.transitions import (
     find_transition,
     render_markdown,
 )
+from unify.daemon.log import DaemonLog
+from unify.daemon.publisher import DiscardStaged, Publisher, PublisherCommand, PublishStaged, RecordFailure
 from unify.load.checkpoint import CHECKPOINT, PREVIOUS, PROGRESS
 from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
 from unify.load.staging import StagingArea
@@ -216,7 +216,7 @@ def test_each_event_has_a_description_and_a_transition() -> None:
 
 def test_the_documentation_contains_the_transition_table() -> None:
     page = (CHECKOUT / "docs" / "daemon.md").read_text("utf-8")
-    begin, end = "<!-- BEGIN python -m unify.daemon.transitions -->\n", "<!-- END -->"
+    begin, end = "<!-- BEGIN python -m unify.daemon.jobs.transitions -->\n", "<!-- END -->"
     assert page.partition(begin)[2].partition(end)[0] == render_markdown()
 
 

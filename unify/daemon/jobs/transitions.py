@@ -1,8 +1,8 @@
 """The state machine of a job: which event is allowed in which state, and what follows.
 
-``unify.daemon.running_jobs`` carries out the daemon's transitions. Those with the action ``QUEUE`` happen
+``daemon.jobs.running_jobs`` carries out the daemon's transitions. Those with the action ``QUEUE`` happen
 inside the queue's own transactions, mostly in a shell. Every pair that is not in the table is refused.
-``python -m unify.daemon.transitions`` prints the section of docs/daemon.md.
+``python -m unify.daemon.jobs.transitions`` prints the section of docs/daemon.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The jobs in progress: carries out the daemon's transitions, and takes over the jobs of an older daemon.
+"""The jobs in progress: carries out the transitions of what workers and the publisher report.
 
 A transition changes the queue, which ignores an attempt that is no longer active; then it writes the log
 event and publishes the status.
@@ -7,16 +7,16 @@ event and publishes the status.
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
-from msgspec import Struct, field
 
-from unify.daemon import policies
+from unify.daemon.jobs import policies
+from unify.daemon.jobs.running_job import RunningJob, job_log_fields
+from unify.daemon.jobs.transitions import JobAction, JobEvent, Transition, find_transition
 from unify.daemon.log import DaemonLog
 from unify.daemon.notifier import Notifier
 from unify.daemon.publisher import (
@@ -27,86 +27,18 @@ from unify.daemon.publisher import (
     RecordFailure,
     RecoverOrphan,
 )
-from unify.daemon.transitions import JobAction, JobEvent, Transition, find_transition
-from unify.daemon.worker_pool import WorkerPool
 from unify.errors import StoreError, UnknownName
 from unify.fs.failpoints import failpoint
 from unify.fs.machine import boot_id
 from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
 from unify.load.staging import StagingArea
-from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, TableName
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.publish.plausibility import VersionHeld
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
 from unify.sender.pending_writes import PendingWrites
 
 MAX_PAUSE_NOTICES = 50  # queued loads whose status says why they wait: as many as `system status` shows
-
-
-class RunningJob(Struct):
-    """One attempt of a job, from its claim to its end.
-
-    ``state``            where the attempt is, as this daemon knows it.
-    ``refresh_every_s``  the refresh interval of the table's configuration; None until the worker reports it.
-    ``blocked_by``       which process holds the lake's lock, or why a queued job does not start.
-    ``daemon_died``      the attempt belongs to a daemon that ended without recording its result.
-    ``shared_tables``    tables that read the responses of this load.
-    ``progressed``       the attempt failed after it had read pages that the next one need not read.
-    ``refreshes``        after a write, the stored table is refreshed.
-    """
-
-    job: LoaderJob
-    progress: LoadProgress
-    state: JobState
-    started_at_monotonic: float = field(default_factory=time.monotonic)
-    is_cancelled: bool = False
-    refresh_every_s: float | None = None
-    blocked_by: str = ""
-    daemon_died: bool = False
-    progressed: bool = False
-    shared_tables: Sequence[TableName] = ()
-    refreshes: bool = False
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self.started_at_monotonic
-
-    def make_status(self, state: JobState, error: str = "", until: datetime | None = None) -> LoaderStatus:
-        """Return the status to publish. ``until`` is when a postponed load starts again."""
-        progress = self.progress
-        return LoaderStatus(
-            job=self.job.id,
-            table=self.job.table,
-            action=self.job.action,
-            state=state,
-            rows=progress.rows,
-            pages=progress.pages,
-            pages_total=progress.pages_total,
-            bytes=progress.bytes,
-            elapsed_s=self.elapsed_s,
-            waiting_until=until or progress.waiting_until,
-            error=error,
-            blocked_by=self.blocked_by,
-            resumed=progress.resumed,
-            rows_total=progress.rows_total,
-        )
-
-    def make_failed_record(self, error: str, now: datetime) -> LoadRecord:
-        """Return the ledger's row of a load that failed."""
-        return LoadRecord(
-            job=self.job.id,
-            uid=self.job.uid,
-            action=self.job.action.value,
-            table=self.job.table,
-            status="failed",
-            rows_read=self.progress.rows,
-            requests=self.progress.requests,
-            bytes=self.progress.bytes,
-            seconds=self.elapsed_s,
-            error=error,
-            started_at=self.job.started_at,
-            finished_at=now,
-        )
 
 
 class RunningJobs:
@@ -456,46 +388,9 @@ class RunningJobs:
                     self.publish_status(run, JobState.QUEUED, job.error)
 
 
-def recover_jobs(
-    epoch: int, running_jobs: RunningJobs, worker_pool: WorkerPool, staging: StagingArea
-) -> None:
-    """Recover every job in progress that no worker has, of an older daemon or of this one.
-
-    The publisher looks for each in the ledger, then in the staging folder; a job in neither starts again.
-    Repeating this is safe: one publisher handles all commands of a job, and the first result counts.
-    Raises StoreError.
-    """
-    in_progress = running_jobs.queue.orphaned_jobs(epoch + 1)
-    orphans = [job for job in in_progress if not _has_worker(job, worker_pool)]
-    running_jobs.retain({job.id for job in in_progress} - {job.id for job in orphans})
-    kept = [*in_progress, *running_jobs.queue.active_jobs(), *running_jobs.queue.held_jobs()]
-    for folder in staging.remove_orphaned_attempts([(job.uid, job.attempt) for job in kept]):
-        running_jobs.log.write_event("staging.removed", folder=folder)
-    running_jobs.record_failures()
-    for job in orphans:
-        running_jobs.log.write_event(
-            "load.orphaned", **job_log_fields(job), state=job.state.value, attempt=job.attempt
-        )
-        run = running_jobs.add(job, job.state)
-        run.daemon_died = job.epoch < epoch
-        if job.cancel_asked and job.state is JobState.RUNNING:
-            running_jobs.apply(run, JobEvent.CANCELLED, "cancelled")
-        else:
-            running_jobs.publisher.submit(RecoverOrphan(job))
-
-
-def _has_worker(job: LoaderJob, worker_pool: WorkerPool) -> bool:
-    worker = worker_pool.find_worker(job.id)
-    return worker is not None and worker.task is not None and worker.task.attempt == job.attempt
-
-
 def _is_incomplete(failure: Failure | None) -> bool:
     """Whether an older daemon left no complete load, so that it has to be fetched again."""
     return failure is None or failure.kind == StoreError.__name__
-
-
-def job_log_fields(job: LoaderJob) -> Mapping[str, object]:
-    return {"job": job.id, "table": job.table, "action": job.action.value}
 
 
 def _now() -> datetime:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.stores import NOW, TABLE
-from unify.daemon import policies
+from unify.daemon.jobs import policies
 from unify.errors import RateLimited, Unauthorized, Unreachable
 from unify.load.protocol import Failure, make_failure
 from unify.model import Action, ConfigPaths, JobState, LoaderJob, Priority, TableName
