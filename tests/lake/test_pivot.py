@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from unify.lake.lake import Lake, fetch_session_rows
+from unify.lake.lake import Lake
+from unify.lake.session_rows import fetch_session_rows
 
 _PIVOT = "pivot (select nextval('s') as a from range(3)) on a using count(*)"
 _READS = 6  # rows of the source, which DuckDB reads for the names of the columns and for the values

@@ -21,7 +21,7 @@ from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PageRequest, PagingState
 from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.paginators import make_paginator
-from unify.adapters.rest.scope_reader import ResponsePageInfo
+from unify.adapters.rest.response_page import ResponsePageInfo
 from unify.adapters.rest.table_source import TableSource
 from unify.adapters.spec.model import AdapterSpec
 from unify.adapters.spec.paging import Paging

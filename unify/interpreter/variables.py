@@ -16,7 +16,7 @@ from msgspec import Struct
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnknownName
 from unify.interpreter.results import Rows, listing_rows
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.lake.saved_variables import SavedVariable, SavedVariables, read_parquet_sql
 from unify.language import tokenizer
@@ -108,7 +108,7 @@ class Variables:
     def set_value(self, name: str, bound: BoundQuery) -> ScalarVariable:
         """Set a variable to the value of an expression. Raises QueryError for several values."""
         query = f"SELECT typeof(v), CAST(v AS VARCHAR) FROM (SELECT (\n{bound.sql}\n) AS v) AS one"
-        rows = lake_lake.fetch_session_rows(self.lake, query, bound.parameters)
+        rows = session_rows.fetch_session_rows(self.lake, query, bound.parameters)
         if len(rows) != 1:
             raise QueryError(f"${name} takes one value, and this gives {format_count(len(rows), 'value')}")
         value = ScalarVariable(
@@ -132,7 +132,7 @@ class Variables:
             self._remember_for_rollback()
             self._drop(name)
             return count
-        made = lake_lake.fetch_session_rows(
+        made = session_rows.fetch_session_rows(
             self.lake, f"CREATE OR REPLACE TEMP TABLE {_table_name(name)} AS\n{bound.sql}", bound.parameters
         )
         self._remember_for_rollback()
@@ -184,7 +184,7 @@ class Variables:
         if self._session[name] != RowsVariable() or self.lake.in_transaction:
             return True
         try:
-            lake_lake.fetch_session_rows(self.lake, f"DESCRIBE {_table_name(name)}")
+            session_rows.fetch_session_rows(self.lake, f"DESCRIBE {_table_name(name)}")
         except QueryError:
             del self._session[name]
             return False
@@ -220,7 +220,7 @@ class Variables:
     def _table_sql(self, name: str, saved: SavedVariable | None) -> str:
         table = _table_name(name)
         if saved is not None:
-            lake_lake.fetch_session_rows(
+            session_rows.fetch_session_rows(
                 self.lake,
                 f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {read_parquet_sql(saved.path)}",
             )
@@ -228,13 +228,13 @@ class Variables:
 
     def _drop(self, name: str) -> None:
         if isinstance(self._session.pop(name, None), RowsVariable):
-            lake_lake.fetch_session_rows(self.lake, f"DROP TABLE IF EXISTS {_table_name(name)}")
+            session_rows.fetch_session_rows(self.lake, f"DROP TABLE IF EXISTS {_table_name(name)}")
 
     def _check_round_trip(self, name: str, value: ScalarVariable) -> None:
         """Raise QueryError if the text does not convert back to the value."""
         if value.text is None:
             return
-        text = lake_lake.fetch_session_rows(
+        text = session_rows.fetch_session_rows(
             self.lake, "SELECT CAST($value AS VARCHAR)", {"value": _parameter(value)}
         )
         if text[0][0] != value.text:
@@ -254,7 +254,7 @@ class Variables:
             case StatementParameter(given):
                 return "parameter", str(given)
             case RowsVariable(kept):
-                [(rows,)] = lake_lake.fetch_session_rows(
+                [(rows,)] = session_rows.fetch_session_rows(
                     self.lake, f"SELECT count(*) FROM {self._table_sql(name, kept)}"
                 )
                 return "rows", format_count(int(str(rows)), "row")

@@ -6,6 +6,7 @@
     protocols        names of catalogs and schemas; Reader and Writer: the methods of Lake used here
     statements       runs the user's SQL; detects statements that write and holds the writer lock for them
     selects          runs SELECT statements; fetches rows without loss, or in the form that their reader needs
+    session_rows     rows of Unify's statements on the user's connection, within its transaction
     catalog          lists stored tables, user tables, views, columns and schemas; clears a table
     definitions      the SQL of views and macros, and the search path that a session sees
     ledger           one row per load, with the incremental cursor, committed together with the rows

@@ -6,6 +6,7 @@
     request_builder  builds a request from the spec, options, parent row, page and cursor
     read_plan        ReadPlan: the scopes of a read (`for_each` row, time window), their requests, in words
     scope_reader     ScopeReader: reads the pages of one scope
+    response_page    ResponsePageInfo: one response as a page, and what identifies its rows
     page_fetcher     PageFetcher: threads that fetch pages of several scopes, in the order of each scope
     shared_responses  responses that several tables of one request read
     deleted_rows     the list of deleted rows of a table

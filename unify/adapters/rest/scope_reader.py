@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
 from unify.adapters.base import Listeners, Page, PagePosition, Scalar
 from unify.adapters.formats.body import ResponseBody
-from unify.adapters.formats.locate import last_value, row_value
+from unify.adapters.formats.locate import row_value
 from unify.adapters.http.messages import Request, Response
-from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, PagingStart, parse_integer
+from unify.adapters.paging.base import PageInfo, PageRequest, Paginator, PagingStart, parse_integer
 from unify.adapters.paging.detect import describe_paging
-from unify.adapters.paging.links import parse_link_header, resolve_link, resolve_page_link
+from unify.adapters.paging.links import resolve_page_link
 from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.row_tally import RowTally
 from unify.adapters.rest.incremental import is_older
 from unify.adapters.rest.read_plan import ReadPlan, Scope
+from unify.adapters.rest.response_page import ResponsePageInfo, rows_digest
 from unify.adapters.rest.shared_responses import PageClient
 from unify.adapters.rest.table_source import RecordFilter
 from unify.adapters.spec import template
@@ -177,7 +176,7 @@ class ScopeReader:
         repairs = self._source.repairs.copy()
         page_info = self._probe_page(start.page_request)
         self._source.repairs = repairs  # counted by the earlier read
-        if page_info is None or _digest(page_info.rows) != self._scope.resume_at.digest:
+        if page_info is None or rows_digest(page_info.rows) != self._scope.resume_at.digest:
             return None
         self._tally.add_counts(self._scope.resume_at.earlier_row_counts)
         self._tally.add_page(start.number, page_info, self._plan.paging, self._source.paging_state)
@@ -211,7 +210,7 @@ class ScopeReader:
             window=self._scope.window.index,
             number=number,
             request=self._describe_request(page_request, number),
-            digest=_digest(body.rows),
+            digest=rows_digest(body.rows),
             row_count=page_info.row_count,
             skipped=response.status if response.skipped and number == 0 else 0,
             repairs=body.repairs,
@@ -360,61 +359,6 @@ class ScopeReader:
         }
         named = ", ".join(f"{name} {value}" for name, value in (used or self._parent).items())
         return f"{self._source.name} for {named}"
-
-
-class ResponsePageInfo:
-    """The page information of one response.
-
-    ``is_end``  there is no such page, and so the pages end.
-    """
-
-    def __init__(
-        self,
-        response: Response,
-        response_body: ResponseBody,
-        resolve: Callable[[str, str], str] = resolve_link,
-        *,
-        is_end: bool = False,
-    ) -> None:
-        self._response = response
-        self._body = response_body
-        self._resolve = resolve
-        self.is_end = is_end
-        self.headers = response.headers
-        self.rows = response_body.rows
-        self.rows_path = response_body.rows_path
-        self.row_count = response_body.outer_count
-        total = response.headers.get("content-range", "").rpartition("/")[2]
-        self.is_partial = response.status == 206 and not total.strip().isdigit()
-        self.body_bytes = len(response.body)
-        self._links: Mapping[str, str] | None = None
-
-    def value(self, path: str) -> Any:
-        return self._body.value(path)
-
-    def outside(self) -> Sequence[Member]:
-        return self._body.outside()
-
-    def links(self) -> Mapping[str, str]:
-        if self._links is None:
-            links = parse_link_header(self._response.headers.get("link", ""))
-            self._links = {rel: self.absolute_url(url) for rel, url in links.items()}
-        return self._links
-
-    def last_value(self, column: str) -> str | None:
-        return last_value(self.rows, column)
-
-    def absolute_url(self, link: str) -> str:
-        return self._resolve(self._response.url, link)
-
-
-def _digest(rows: Sequence[bytes]) -> str:
-    """Identifies the rows of a page: rows that come or go before it change the first or last one.
-
-    A checksum of all rows would cost a tenth of a load's CPU time.
-    """
-    ends = zlib.crc32(rows[-1], zlib.crc32(rows[0])) if rows else 0
-    return f"{len(rows)} {sum(map(len, rows))} {ends}"
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from unify.interpreter.files.writer import (
 )
 from unify.interpreter.results import Message
 from unify.interpreter.variables import BoundQuery
-from unify.lake.lake import Lake, fetch_session_rows
+from unify.lake.lake import Lake
+from unify.lake.session_rows import fetch_session_rows
 from unify.text import format_count, unique_names
 
 _COPY_OPTIONS = {

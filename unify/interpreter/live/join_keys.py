@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter.live.pushdown import condition_sql
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.language.sql.refs import Condition, Constant
 from unify.language.sql.rewrite import MentionJoin, StatementMentions, TableMention
@@ -55,7 +55,7 @@ class JoinKeys:
         try:
             if conditions and self._count(relation) > MAX_LAKE_ROWS:  # they may have to look at every row
                 return ()
-            found = lake_lake.fetch_session_rows(
+            found = session_rows.fetch_session_rows(
                 self.lake,
                 f"SELECT CAST({column} AS VARCHAR), typeof({column}), count(*) "
                 f"FROM (SELECT {column} FROM {relation} WHERE {wanted} LIMIT {MAX_LAKE_ROWS + 1}) "
@@ -68,5 +68,5 @@ class JoinKeys:
         return [Constant(str(text), str(type)) for text, type, _ in found]
 
     def _count(self, relation: str) -> int:
-        [[rows]] = lake_lake.fetch_session_rows(self.lake, f"SELECT count(*) FROM {relation}")
+        [[rows]] = session_rows.fetch_session_rows(self.lake, f"SELECT count(*) FROM {relation}")
         return int(str(rows))

@@ -26,7 +26,7 @@ from unify.interpreter import adapter_access
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.live.requests import LiveRead, LiveRelation, LiveRequest
 from unify.interpreter.results import StagedRows, Stager, Watcher
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.model import Column, TableName
 from unify.text import format_count
@@ -64,7 +64,7 @@ class LiveTables:
     def drop_uncached(self) -> None:
         """Drop the uncached relations of the previous statement."""
         for relation in self._uncached_relations:
-            lake_lake.fetch_session_rows(self.lake, f"DROP TABLE IF EXISTS {relation}")
+            session_rows.fetch_session_rows(self.lake, f"DROP TABLE IF EXISTS {relation}")
         self._uncached_relations.clear()
 
     def fetch(self, name: TableName, table: TableSpec, live_read: LiveRead) -> LiveRelation:
@@ -106,7 +106,7 @@ class LiveTables:
             types.setdefault(name.lower(), (name, "VARCHAR"))
         columns = [f"{quoted(name)} {type}" for name, type in types.values()]
         fields = ", ".join(columns) or _PLACEHOLDER_COLUMN
-        lake_lake.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP TABLE {relation} ({fields})")
+        session_rows.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP TABLE {relation} ({fields})")
         return relation
 
     def _new_relation_name(self) -> str:
@@ -184,7 +184,7 @@ class LiveTables:
         ]
         constants = [f"{value} AS {quoted(column)}" for column, value in values.values()]
         chosen = ", ".join([*kept, *constants]) or "CAST(NULL AS BOOLEAN) AS no_rows_yet"
-        lake_lake.fetch_session_rows(
+        session_rows.fetch_session_rows(
             self.lake, f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {chosen} FROM {source}"
         )
         return relation
@@ -195,7 +195,7 @@ class LiveTables:
             return frozenset()
         names = list(dict.fromkeys(columns))
         counts = ", ".join(f"count({quoted(column)})" for column in names)
-        [row] = lake_lake.fetch_session_rows(self.lake, f"SELECT {counts} FROM {source}")
+        [row] = session_rows.fetch_session_rows(self.lake, f"SELECT {counts} FROM {source}")
         return frozenset(name.lower() for name, values in zip(names, row, strict=True) if values)
 
 

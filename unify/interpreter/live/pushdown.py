@@ -14,7 +14,7 @@ from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter.live.requests import LiveRead, LiveRequest, parent_columns
 from unify.interpreter.results import Watcher
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.language.sql.refs import Condition, Constant
 from unify.language.sql.rewrite import MentionJoin, StatementMentions, TableMention
@@ -129,7 +129,7 @@ class PushdownPlanner:
         conditions = [f"{quoted(column)} IS NOT NULL" for column in columns]
         conditions += [condition_sql(condition) for condition in mention.conditions]
         sql = f"SELECT DISTINCT {chosen} FROM {relation} WHERE {' AND '.join(conditions)} ORDER BY ALL"
-        rows = lake_lake.fetch_session_rows(self.lake, sql)
+        rows = session_rows.fetch_session_rows(self.lake, sql)
         return [
             tuple(Constant(str(row[index]), str(row[index + 1])) for index in range(0, len(row), 2))
             for row in rows

@@ -25,8 +25,7 @@ from unify.interpreter.live.requests import LiveRead, LiveRelation, filter_paren
 from unify.interpreter.sources.named_databases import NamedDatabases
 from unify.interpreter.sources.source_tables import SourceUse, source_key
 from unify.interpreter.variables import BoundQuery, parameter_constants
-from unify.lake import catalog
-from unify.lake import lake as lake_lake
+from unify.lake import catalog, session_rows
 from unify.lake.definitions import find_view
 from unify.lake.lake import Lake
 from unify.language.sql import rewrite, untrusted
@@ -279,7 +278,7 @@ class RelationResolver:
         self, sql: str, parameters: Mapping[str, object] | None, error_prefix: str = ""
     ) -> Sequence[Sequence[object]]:
         try:
-            return lake_lake.fetch_session_rows(self.lake, sql, parameters)
+            return session_rows.fetch_session_rows(self.lake, sql, parameters)
         except UnifyError as error:
             raise type(error)(f"{error_prefix}{error.message}") from error
 

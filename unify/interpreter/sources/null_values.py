@@ -11,7 +11,7 @@ from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter.results import Watcher
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.model import TableName
 
@@ -44,9 +44,9 @@ class NullValues:
         if not columns:
             return
         sequence = _sequence(table)
-        lake_lake.fetch_session_rows(self._lake, f"CREATE TEMP SEQUENCE IF NOT EXISTS {sequence}")
+        session_rows.fetch_session_rows(self._lake, f"CREATE TEMP SEQUENCE IF NOT EXISTS {sequence}")
         sql = f"SELECT system.main.nextval({quote_literal(sequence)})"
-        [[before]] = lake_lake.fetch_session_rows(self._lake, sql)
+        [[before]] = session_rows.fetch_session_rows(self._lake, sql)
         known = self._counters.get(table)
         first = known.before if known is not None else int(str(before))
         names = (*known.columns, *columns) if known is not None else columns
@@ -61,7 +61,7 @@ class NullValues:
         for counter in counters.values():
             sql = f"SELECT system.main.currval({quote_literal(counter.sequence)})"
             try:
-                [[after]] = lake_lake.fetch_session_rows(self._lake, sql)
+                [[after]] = session_rows.fetch_session_rows(self._lake, sql)
             except QueryError:  # in a transaction that has failed, and so the statement
                 continue
             if int(str(after)) > counter.before:

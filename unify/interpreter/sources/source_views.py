@@ -17,7 +17,7 @@ from unify.errors import QueryError, UnifyError
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources.null_values import NullValues
 from unify.interpreter.sources.source_tables import SourceTables, SourceUse
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 
 if TYPE_CHECKING:
     from unify.adapters.relation import Relation, RelationRead, SourceTable
@@ -44,7 +44,7 @@ class SourceViews:
         views, self._views = self._views, []
         for view in views:
             try:
-                lake_lake.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
+                session_rows.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
             except QueryError:  # a transaction that has failed refuses everything but its rollback
                 self._views.append(view)
 
@@ -59,7 +59,7 @@ class SourceViews:
         """Create a view of the statement; ``description`` is part of the name that DuckDB's errors show."""
         view = f"temp.main.{quoted(f'{description} {next(self._numbers)}')}"
         try:
-            lake_lake.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
+            session_rows.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
         except UnifyError as error:
             raise type(error)(f"{description}: {error.message}") from error
         self._views.append(view)
@@ -109,7 +109,7 @@ class SourceViews:
         """Whether the session has not changed what ORDER BY means."""
         if not order_by:
             return True
-        [row] = lake_lake.fetch_session_rows(
+        [row] = session_rows.fetch_session_rows(
             self.lake, "SELECT current_setting('default_null_order'), current_setting('default_order')"
         )
         return tuple(map(str, row)) == _DUCKDB_ORDER

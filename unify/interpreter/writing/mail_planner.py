@@ -28,7 +28,7 @@ from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.variables import BoundQuery
 from unify.interpreter.writing.plan import WritePlan
-from unify.lake.lake import fetch_session_rows
+from unify.lake.session_rows import fetch_session_rows
 from unify.language.commands import ExportMail, MailFormat
 from unify.model import PlannedRow, TableName
 from unify.sizes import format_size

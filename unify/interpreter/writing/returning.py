@@ -9,7 +9,7 @@ import msgspec
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 from unify.interpreter.results import Rows, result_columns
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.writes.records import WriteRow
 
@@ -24,16 +24,18 @@ def returned_rows(lake: Lake, returning: str, rows: Sequence[WriteRow]) -> Rows:
     """
     encoded = quote_literal(_encoder.encode([_fields(row) for row in rows]).decode())
     source = f"(SELECT unnest(CAST({encoded} AS JSON[])) AS line)"
-    structure = lake_lake.fetch_session_rows(lake, f"SELECT json_group_structure(line) FROM {source}")[0][0]
+    structure = session_rows.fetch_session_rows(lake, f"SELECT json_group_structure(line) FROM {source}")[0][
+        0
+    ]
     columns = list(msgspec.json.decode(str(structure)))
     chosen = ", ".join(f"returned.{quoted(name)}" for name in columns)
     sql = (
         f"SELECT {returning} FROM (SELECT {chosen} FROM (SELECT "
         f"json_transform(line, {quote_literal(str(structure))}) AS returned FROM {source}))"
     )
-    described = lake_lake.fetch_session_rows(lake, f"DESCRIBE {sql}")
+    described = session_rows.fetch_session_rows(lake, f"DESCRIBE {sql}")
     types = [(str(column[0]), str(column[1])) for column in described]
-    found = lake_lake.fetch_session_rows(lake, sql)
+    found = session_rows.fetch_session_rows(lake, sql)
     return Rows(result_columns(types), iter([found] if found else []), show_all=True)
 
 

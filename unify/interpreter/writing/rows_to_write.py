@@ -17,7 +17,7 @@ from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.model import TableName
 
@@ -52,7 +52,7 @@ class RowsToWrite(Struct, frozen=True):
         The session runs no other statement meanwhile. Memory: BATCH_ROWS rows.
         """
         sql = f"SELECT {', '.join(objects)} FROM {self.name} ORDER BY rowid"
-        with lake_lake.translate_session_errors(self.lake):
+        with session_rows.translate_session_errors(self.lake):
             result = self.lake.connection.execute(sql)
         number = 0
         while batch := self._fetch_batch(result):
@@ -61,7 +61,7 @@ class RowsToWrite(Struct, frozen=True):
                 yield tuple(decode_json_object(text, number) for text in row)
 
     def _fetch_batch(self, result: DuckDBPyConnection) -> list[tuple[object, ...]]:
-        with lake_lake.translate_session_errors(self.lake):
+        with session_rows.translate_session_errors(self.lake):
             return result.fetchmany(BATCH_ROWS)
 
     def object_of(self, prefix: str = "", columns: Sequence[str] = ()) -> str:
@@ -83,12 +83,12 @@ def open_rows(
     bound, note = query.prepare(sql, max_age)
     lake = query.lake
     limited = f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM (\n{bound.sql}\n) LIMIT {limit:d}"
-    lake_lake.fetch_session_rows(lake, limited, bound.parameters)
+    session_rows.fetch_session_rows(lake, limited, bound.parameters)
     try:
-        described = lake_lake.fetch_session_rows(lake, f"DESCRIBE {name}")
+        described = session_rows.fetch_session_rows(lake, f"DESCRIBE {name}")
         yield RowsToWrite(lake, name, {str(row[0]): str(row[1]) for row in described}, note)
     finally:
-        lake_lake.fetch_session_rows(lake, f"DROP TABLE IF EXISTS {name}")
+        session_rows.fetch_session_rows(lake, f"DROP TABLE IF EXISTS {name}")
 
 
 def target_sql(target: TableName) -> str:

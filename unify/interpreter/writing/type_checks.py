@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from unify.adapters.spec.write import WriteColumn, WriteSpec
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.model import PlannedRow
 from unify.text import excerpt
@@ -34,7 +34,7 @@ def _column_problems(lake: Lake, column: WriteColumn, type: str, rows: Sequence[
         return
     items = """SELECT unnest(from_json($1, '[{"row":"BIGINT","text":"VARCHAR"}]')) AS item"""
     sql = f'SELECT item."row", item."text" FROM ({items}) WHERE TRY_CAST(item."text" AS {type}) IS NULL'
-    for row, text in lake_lake.fetch_session_rows(lake, sql, [_encoder.encode(values).decode()]):
+    for row, text in session_rows.fetch_session_rows(lake, sql, [_encoder.encode(values).decode()]):
         yield f"row {row}: {column.name} is {excerpt(repr(text), MAX_VALUE_CHARS)}, which is no {type}"
 
 

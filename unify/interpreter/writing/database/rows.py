@@ -12,7 +12,7 @@ from unify.adapters.table_writes import ValueConversion, WritableColumn
 from unify.errors import QueryError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
-from unify.lake import lake as lake_lake
+from unify.lake import session_rows
 from unify.lake.lake import Lake
 from unify.model import Column
 from unify.text import format_count
@@ -52,10 +52,10 @@ class CheckedRows:
     def fetch(self, expressions: Sequence[str]) -> Iterator[Sequence[tuple[object, ...]]]:
         """Yield batches of the rows in their order. Raises Interrupted, QueryError."""
         sql = f"SELECT {', '.join(expressions)} FROM {TABLE} ORDER BY rowid"
-        with lake_lake.translate_session_errors(self._lake):
+        with session_rows.translate_session_errors(self._lake):
             result = self._lake.connection.execute(sql)
         while True:
-            with lake_lake.translate_session_errors(self._lake):
+            with session_rows.translate_session_errors(self._lake):
                 batch: Sequence[tuple[object, ...]] = result.fetchmany(BATCH_ROWS)
             if not batch:
                 return
@@ -70,7 +70,7 @@ class CheckedRows:
             f"min(rowid) FILTER (WHERE {condition}), count(*) FILTER (WHERE {condition})"
             for _, condition, _ in found
         ]
-        [row] = lake_lake.fetch_session_rows(self._lake, f"SELECT {', '.join(tests)} FROM {TABLE}")
+        [row] = session_rows.fetch_session_rows(self._lake, f"SELECT {', '.join(tests)} FROM {TABLE}")
         firsts, counts = row[::2], row[1::2]
         problems = sorted(
             (int(str(first)), _describe_problem(int(str(first)), one, reason, int(str(count))))
@@ -86,7 +86,7 @@ class CheckedRows:
         values = [one.conversion.value for one in key]
         names = ", ".join(one.column.name for one in key)
         missing = " OR ".join(f"({value}) IS NULL" for value in values)
-        [row] = lake_lake.fetch_session_rows(
+        [row] = session_rows.fetch_session_rows(
             self._lake, f"SELECT min(rowid) FILTER (WHERE {missing}) FROM {TABLE}"
         )
         if row[0] is not None:
@@ -94,7 +94,7 @@ class CheckedRows:
                 f"{target}: nothing was written: row {int(str(row[0])) + 1}: its key ({names}) is NULL"
             )
         shown = [f"CAST(any_value({value}) AS VARCHAR)" for value in values]
-        repeated = lake_lake.fetch_session_rows(
+        repeated = session_rows.fetch_session_rows(
             self._lake,
             f"SELECT min(rowid), max(rowid), {', '.join(shown)} FROM {TABLE} "
             f"GROUP BY {', '.join(values)} HAVING count(*) > 1 ORDER BY 1 LIMIT 1",
@@ -118,13 +118,13 @@ def collect_rows(
     name = TABLE.rpartition(".")[2]
     bounded = "" if limit is None else f"\nLIMIT {limit:d}"
     create = f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM (\n{bound.sql}\n) AS source{bounded}"
-    [created] = lake_lake.fetch_session_rows(lake, create, bound.parameters)
+    [created] = session_rows.fetch_session_rows(lake, create, bound.parameters)
     try:
-        described = lake_lake.fetch_session_rows(lake, f"DESCRIBE {TABLE}")
+        described = session_rows.fetch_session_rows(lake, f"DESCRIBE {TABLE}")
         columns = [Column(str(row[0]), str(row[1])) for row in described]
         yield CheckedRows(lake, columns, int(str(created[0])))
     finally:
-        lake_lake.fetch_session_rows(lake, f"DROP TABLE IF EXISTS {TABLE}")
+        session_rows.fetch_session_rows(lake, f"DROP TABLE IF EXISTS {TABLE}")
 
 
 def _describe_problem(first: int, one: CheckedColumn, reason: str, count: int) -> str:
