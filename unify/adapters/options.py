@@ -8,6 +8,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from unify.adapters.spec import template
+from unify.adapters.spec.auth import OPTIONAL_KEYS, Auth
 from unify.adapters.spec.model import AdapterSpec, Option, TableSpec
 from unify.config.connections import Connection, resolve_option_values
 from unify.config.secrets import Secret
@@ -47,6 +49,17 @@ def _expand_list_option(table: TableSpec, options: Mapping[str, str | Secret | N
     texts = value.split(",") if isinstance(value, str) else []
     values = dict.fromkeys(text.strip() for text in texts if text.strip())
     return replace(table, for_each=replace(each, rows=tuple({each.column: text} for text in values)))
+
+
+def choose_auth(spec: AdapterSpec, options: Mapping[str, str | Secret | None]) -> AdapterSpec:
+    """``spec`` with the first authentication whose options have values, else the last one."""
+    complete = (auth for auth in spec.auths if all(options.get(name) for name in _required_options(auth)))
+    return replace(spec, auth=next(complete, spec.auths[-1]), other_auths=()) if spec.other_auths else spec
+
+
+def _required_options(auth: Auth) -> Sequence[str]:
+    settings = {key: value for key, value in auth.settings.items() if key not in OPTIONAL_KEYS}
+    return template.variable_names_in(settings)
 
 
 class NamedTable(Protocol):

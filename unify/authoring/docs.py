@@ -52,7 +52,8 @@ def write_page(path: Path) -> None:
 
 
 def _render_adapter(spec: AdapterSpec) -> Iterator[str]:
-    auth = f"Authentication: {_AUTH_LABELS[spec.auth.type]}."
+    labels = dict.fromkeys(_AUTH_LABELS[auth.type] for auth in spec.auths)
+    auth = f"Authentication: {' or '.join(labels)}."
     yield f"## {spec.name}"
     yield ""
     yield f"{spec.description}. {auth} [API documentation]({spec.documentation})."

@@ -38,15 +38,17 @@ Json = dict[str, Any]
 
 REFERENCE_MARKER = "<!-- the tables below are written by python -m unify.authoring.json_schema -->"
 _SCALAR = ["string", "number", "boolean"]
-_IS_GET = {"properties": {"request": {"type": "string", "pattern": "^GET "}}}
+_IS_GET = {
+    "properties": {"request": {"type": "string", "pattern": "^GET "}},
+    "not": {"required": ["body_of_get"]},
+}
 # What JSON Schema can check of the rules between keys.
 KEY_CONSTRAINTS: Mapping[type[Struct], Json] = {
-    ErrorRule: {"anyOf": [{"required": ["status"]}, {"required": ["body"]}]},
+    ErrorRule: {"anyOf": [{"required": ["status"]}, {"required": ["body"]}, {"required": ["where"]}]},
     WriteSpec: {"anyOf": [{"required": [operation]} for operation in WRITE_OPERATIONS]},
     WriteRequest: {"not": {"required": ["body", "form"]}},
-    ForEach: {"oneOf": [{"required": ["query"]}, {"required": ["rows"]}]},
+    ForEach: {"oneOf": [{"required": ["query"]}, {"required": ["rows"]}, {"required": ["option"]}]},
     TableSpec: {
-        "anyOf": [{"required": ["request"]}, {"required": ["shares"]}],
         "not": {"required": ["body", "form"]},
         "if": _IS_GET,
         "then": {"not": {"anyOf": [{"required": ["body"]}, {"required": ["form"]}]}},
@@ -170,7 +172,10 @@ def _object_json_schema(schema: ObjectSchema) -> Json:
 
 
 def _keys_json_schema(keys: Sequence[Key]) -> Json:
-    required = [key.name for key in keys if key.required]
+    required = [key.name for key in keys if key.required and not key.unless]
+    alternatives = [
+        {"required": [name]} for key in keys if key.required and key.unless for name in (key.name, key.unless)
+    ]
     return {
         "type": "object",
         "properties": {
@@ -178,6 +183,7 @@ def _keys_json_schema(keys: Sequence[Key]) -> Json:
         },
         "additionalProperties": False,
         **({"required": required} if required else {}),
+        **({"anyOf": alternatives} if alternatives else {}),
     }
 
 

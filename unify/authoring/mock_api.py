@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 from msgspec.structs import replace
 
 from unify.adapters.http.messages import origin_of
+from unify.adapters.options import choose_auth
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.spec import template
 from unify.adapters.spec.auth import Auth, Json
@@ -40,6 +41,7 @@ class MockAPI:
     def __init__(
         self, spec: AdapterSpec, options: Mapping[str, Any], exchanges: Sequence[RecordedExchange]
     ) -> None:
+        spec = choose_auth(spec, options)
         self._exchanges = list(exchanges)
         self._base = render_base_url(spec, options)
         self._lock = threading.Lock()
@@ -101,8 +103,8 @@ class MockAPI:
         return replace(request, request=self._to_local_origins(request.request), settle=settle)
 
     def _localized_auth(self, auth: Auth, options: Mapping[str, Any]) -> Auth:
-        """The authentication with local addresses. Where a user signs in, a token is given instead."""
-        if auth.is_interactive:
+        """The authentication with local addresses; where a user or a key signs in, a token instead."""
+        if auth.is_interactive or auth.settings.get("grant") == "jwt_bearer":
             return Auth("bearer", {"token": "dummy-token"})
         settings = dict(auth.settings) | _auth_urls(auth, options)
         return Auth(

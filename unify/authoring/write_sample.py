@@ -254,7 +254,7 @@ def _request_lines(request: Request, spec: AdapterSpec) -> Iterator[str]:
     for name, value in request.headers.items():
         yield f"  {name}: {value}"
     if spec.auth.type != "none":
-        variables = ", ".join(template.variable_names_in(dict(spec.auth.settings)))
+        variables = ", ".join(template.variable_names_in([dict(auth.settings) for auth in spec.auths]))
         yield f"  auth: {spec.auth.type} {MASK} (from {variables or 'the spec'})"
     if request.body is not None:
         yield f"  {request.body.decode()}"

@@ -155,7 +155,7 @@ def _request_lines(sample: Sample, spec: AdapterSpec) -> Iterator[str]:
         if name.lower() not in _HIDDEN_HEADERS:
             yield f"  {name}: {value}"
     if spec.auth.type != "none":
-        variables = ", ".join(template.variable_names_in(dict(spec.auth.settings)))
+        variables = ", ".join(template.variable_names_in([dict(auth.settings) for auth in spec.auths]))
         yield f"  auth: {spec.auth.type} {MASK} (from {variables or 'the spec'})"
     if request.body is not None:
         yield f"  {request.body.decode('utf-8', 'replace')}"

@@ -51,9 +51,13 @@ def open_adapter(connections: ConnectionCatalog, connection: Connection) -> Iter
 def requires_sign_in(connections: ConnectionCatalog, connection: Connection) -> bool:
     """Whether the user has to sign in before the connection can be read."""
     from unify.adapters import registry
+    from unify.adapters.options import choose_auth
 
     spec = registry.spec_of(connection, connections.settings.specs)
-    return spec is not None and spec.auth.is_interactive
+    if spec is None:
+        return False
+    defaults = {option.name: option.default for option in spec.options}
+    return choose_auth(spec, {**defaults, **connection.options}).auth.is_interactive
 
 
 def ensure_signed_in(connections: ConnectionCatalog, watcher: Watcher, name: str) -> None:

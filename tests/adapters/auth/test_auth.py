@@ -61,7 +61,7 @@ class TestAuthMethods:
             (Auth("jwt", {"key": "x"}), r"auth\.key is not an RSA private key"),
             (
                 Auth("oauth2", {"grant": "password"}),
-                r"auth\.grant must be one of .*, device_code, not 'password'",
+                r"auth\.grant must be one of .*, jwt_bearer, not 'password'",
             ),
             (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
         ],

@@ -7,6 +7,7 @@
     token_cache      tokens shared by processes: in the system keyring, or in a private file
     oauth            token requests and responses of OAuth 2 (RFC 6749)
     grants           OAuth 2 grants: client credentials, refresh token, authorization code, device code
+    jwt_bearer       the grant of service accounts: an assertion signed with a private key (RFC 7523)
     sign_in          sign-in by a user: in a browser with PKCE, or with a device code
     callback_server  the local HTTP server that receives the redirect after a sign-in in a browser
     jwt              signed JSON Web Tokens as bearer tokens

@@ -12,6 +12,7 @@ from unify.adapters.auth.base import (
 )
 from unify.adapters.auth.grants import ClientGrantAuth, UserGrantAuth
 from unify.adapters.auth.jwt import JWTAuth
+from unify.adapters.auth.jwt_bearer import JWTBearerAuth
 from unify.adapters.auth.token import SessionTokenAuth
 from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.http.messages import Authentication
@@ -77,5 +78,7 @@ def _oauth2_auth(settings: AuthConfig, token_cache: TokenCacheFolder | None) -> 
         raise ConfigError(
             f"{settings.where}: auth.grant must be one of {', '.join(OAUTH_GRANTS)}, not {grant!r}"
         )
+    if grant == "jwt_bearer":
+        return JWTBearerAuth(settings, token_cache)
     auth_class = UserGrantAuth if grant in INTERACTIVE_GRANTS else ClientGrantAuth
     return auth_class(settings, grant, token_cache)

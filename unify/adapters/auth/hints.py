@@ -18,16 +18,18 @@ _TOKEN_REQUEST = "token request"
 _KEYS_BY_ERROR = {
     "invalid_client": ("client_id", "client_secret"),
     "unauthorized_client": ("client_id",),
-    "invalid_grant": ("refresh_token",),
+    "invalid_grant": ("refresh_token", "key", "issuer", "subject"),
     "invalid_scope": ("scopes",),
 }
-_CREDENTIAL_KEYS = ("client_id", "client_secret", "refresh_token", "scopes", "extra")
+_CREDENTIAL_KEYS = (
+    *("client_id", "client_secret", "refresh_token", "key", "issuer", "subject"),
+    *("scopes", "extra"),
+)
 
 
 def request_hint(spec: AdapterSpec, describe_option: DescribeOption) -> str:
     """The options to check if the API refuses a request; "" if no option feeds its credentials."""
-    auth = spec.auth
-    places = dict(_auth_places(auth))
+    places = dict(place for auth in spec.auths for place in _auth_places(auth))
     secrets = {option.name for option in spec.options if option.secret}
     for kind, fields in _request_fields(spec):
         for field, value in fields.items():

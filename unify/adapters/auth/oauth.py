@@ -97,7 +97,7 @@ class OAuthClient:
     def __init__(self, settings: AuthConfig) -> None:
         self.base_url = settings.base_url
         self.token_url = settings.text("token_url")
-        self.client_id = settings.text("client_id")
+        self.client_id = _client_id(settings)
         self.client_secret = _client_secret(settings)
         self.scope = " ".join(settings.render_value("scopes")) if "scopes" in settings else ""
         self.extra_fields = {
@@ -148,7 +148,7 @@ class OAuthClient:
     def _build_request(self, url: str, fields: Mapping[str, str]) -> Request:
         if self._credentials_in_body:
             secret = {"client_secret": self.client_secret} if self.client_secret else {}
-            own = {"client_id": self.client_id, **secret}
+            own = {"client_id": self.client_id, **secret} if self.client_id else secret
             return Request("POST", url, (), FORM_HEADERS, urlencode({**fields, **own}).encode())
         headers = {**FORM_HEADERS, "Authorization": f"Basic {self._basic_credentials}"}
         return Request("POST", url, (), headers, urlencode(fields).encode())
@@ -158,6 +158,13 @@ def _parse_form(body: bytes) -> Mapping[str, str]:
     """Return the fields of a token response in form encoding; none for other texts."""
     fields = dict(parse_qsl(body.decode("utf-8", "replace").strip()))
     return fields if {"access_token", "error"} & fields.keys() else {}
+
+
+def _client_id(settings: AuthConfig) -> str:
+    """The ID of the application; an assertion may name it instead."""
+    if "key" in settings and not settings.has_value("client_id"):
+        return ""
+    return settings.text("client_id")
 
 
 def _client_secret(settings: AuthConfig) -> str:

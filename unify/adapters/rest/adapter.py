@@ -27,7 +27,7 @@ from unify.adapters.http.messages import (
 )
 from unify.adapters.http.rate_limit import Clock, RateLimiter
 from unify.adapters.http.retry import quota_left
-from unify.adapters.options import expand_list_options
+from unify.adapters.options import choose_auth, expand_list_options
 from unify.adapters.rest.deleted_rows import deleted_rows_table, deletions_page
 from unify.adapters.rest.page_fetcher import PageFetcher
 from unify.adapters.rest.pushdown import apply_filters
@@ -76,7 +76,7 @@ class RESTAdapter(Adapter):
     ) -> None:
         values = {**{option.name: option.default for option in spec.options}, **options}
         super().__init__(connection or spec.name, values, listeners or Listeners())
-        self.spec = spec = expand_list_options(spec, values)
+        self.spec = spec = expand_list_options(choose_auth(spec, values), values)
         self._shared_folder = shared_folder
         self._redactor = redactor or Redactor()
         self._redactor.add(*self.secrets())

@@ -11,7 +11,7 @@ from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.base import Listeners
 from unify.adapters.http.messages import ClientOptions, Timeouts, origin_of
 from unify.adapters.http.rate_limit import RateLimiter, SharedRateLimiter
-from unify.adapters.options import resolve_spec_options
+from unify.adapters.options import choose_auth, resolve_spec_options
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.spec.model import AdapterSpec
@@ -35,6 +35,7 @@ def open_rest_adapter(
 ) -> RESTAdapter:
     """Open the adapter of a spec; see ``registry.open_adapter``."""
     values = resolve_spec_options(connection, spec, environment)
+    spec = choose_auth(spec, values)
     redactor.add(*(value.reveal() for value in values.values() if isinstance(value, Secret)))
     with redactor.redact_errors():
         return RESTAdapter(

@@ -17,10 +17,21 @@ Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 FormFields = Mapping[ColumnName, str]
 
 AuthType = Literal["none", "basic", "bearer", "api_key", "oauth2", "session", "aws_sigv4", "jwt"]
-OAuthGrant = Literal["client_credentials", "refresh_token", "authorization_code", "device_code"]
+OAuthGrant = Literal["client_credentials", "refresh_token", "authorization_code", "device_code", "jwt_bearer"]
 OAUTH_GRANTS: tuple[str, ...] = get_args(OAuthGrant)
 INTERACTIVE_GRANTS = ("authorization_code", "device_code")  # a user signs in once
+ASSERTION_KEYS = (
+    *("key", "key_id", "passphrase", "algorithm", "issuer", "subject", "audience", "claims", "lifetime"),
+)  # of the grant jwt_bearer
 AuthLocation = Literal["header", "query", "cookie"]
+# Keys whose options need no value where a spec has several authentications.
+OPTIONAL_KEYS = frozenset(
+    [
+        *("client_secret", "key_id", "passphrase", "issuer", "subject", "audience"),
+        *("claims", "extra", "scopes", "session_token"),
+    ]
+)
+JWTAlgorithm = Literal["HS256", "RS256", "ES256"]
 
 
 class BasicAuthKeys(Struct, tag="basic"):
@@ -40,7 +51,7 @@ class APIKeyAuthKeys(Struct, tag="api_key"):
 
 class OAuth2AuthKeys(Struct, tag="oauth2"):
     token_url: Annotated[URLTemplate, doc("Token endpoint.", "https://a.example/token")]
-    client_id: Annotated[str, doc("Client ID.", "{client_id}")]
+    client_id: Annotated[str | None, doc("Client ID.", "{client_id}", required=True, unless="key")] = None
     grant: Annotated[OAuthGrant, doc("Grant type.", "refresh_token")] = "client_credentials"
     client_secret: Annotated[str | None, doc("Client secret.", "{client_secret}")] = None
     authorize_url: Annotated[
@@ -55,6 +66,32 @@ class OAuth2AuthKeys(Struct, tag="oauth2"):
     extra: Annotated[
         FormFields | None,
         doc("Fields added to token requests; they replace fields of the same name.", "{audience: my-api}"),
+    ] = None
+    key: Annotated[
+        str | None,
+        doc("Of jwt_bearer: private key in PEM, or the JSON key file of a service account.", "{key}"),
+    ] = None
+    key_id: Annotated[
+        str | None, doc("`kid` of the assertion.", "{key_id}", default="that of the key file")
+    ] = None
+    passphrase: Annotated[str | None, doc("Passphrase of the private key.", "{passphrase}")] = None
+    algorithm: Annotated[
+        JWTAlgorithm | None, doc("Signature algorithm of the assertion.", "ES256", default="RS256")
+    ] = None
+    issuer: Annotated[
+        str | None, doc("`iss` of the assertion.", "{app}", default="that of the key file, or client_id")
+    ] = None
+    subject: Annotated[
+        str | None, doc("`sub` of the assertion: the user to act for.", "{user}", default="none")
+    ] = None
+    audience: Annotated[
+        str | None, doc("`aud` of the assertion.", "https://login.example", default="token_url")
+    ] = None
+    claims: Annotated[
+        FormFields | None, doc("Further claims of the assertion.", "{box_sub_type: enterprise}")
+    ] = None
+    lifetime: Annotated[
+        Duration | None, doc("`exp` minus `iat` of the assertion.", "45 seconds", default="2 minutes")
     ] = None
 
 
@@ -83,7 +120,7 @@ class AWSAuthKeys(Struct, tag="aws_sigv4"):
 
 class JWTAuthKeys(Struct, tag="jwt"):
     key: Annotated[str, doc("Signing key.", "{private_key}")]
-    algorithm: Annotated[Literal["HS256", "RS256", "ES256"], doc("Signature algorithm.", "ES256")] = "RS256"
+    algorithm: Annotated[JWTAlgorithm, doc("Signature algorithm.", "ES256")] = "RS256"
     key_id: Annotated[str | None, doc("`kid` in the header.", "{key_id}")] = None
     claims: Annotated[FormFields | None, doc("Claims besides `iat` and `exp`.", '{iss: "{app}"}')] = None
     lifetime: Annotated[Duration, doc("`exp` minus `iat`.", "10 minutes", default="5 minutes")] = 300.0

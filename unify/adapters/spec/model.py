@@ -461,7 +461,10 @@ class View(Struct, frozen=True):
 
 
 class AdapterSpec(Struct, frozen=True):
-    """An adapter. ``path`` is the file it was read from."""
+    """An adapter. ``path`` is the file it was read from.
+
+    ``other_auths``  the authentication of connections that lack options of ``auth``.
+    """
 
     name: Annotated[Name, doc("Name of the adapter, as in connections.yaml.", "github")]
     path: str
@@ -470,7 +473,14 @@ class AdapterSpec(Struct, frozen=True):
     description: Annotated[str, doc("What can be read.", "Issues and pull requests")] = ""
     documentation: Annotated[WebURL, doc("Documentation of the API.", "https://docs.github.com/rest")] = ""
     options: Annotated[Named[Option], doc("Options of a connection; each is a variable.", "{org: {}}")] = ()
-    auth: Annotated[Auth, doc("Authentication.", '{type: bearer, token: "{token}"}')] = Auth("none")
+    auth: Annotated[
+        Auth,
+        doc(
+            "Authentication, or several: the first one whose options have values.",
+            '{type: bearer, token: "{token}"}',
+            written_as=OneOrMore[Auth],
+        ),
+    ] = Auth("none")
     headers: Annotated[Headers, doc("Headers of every request.", "{Accept: application/json}")] = {}
     paging: Annotated[Paging, doc("Pagination of tables that declare none.", default="auto")] = Paging()
     limits: Annotated[Limits, doc("Limits of requests and loads.", "{requests_per_second: 10}")] = Limits()
@@ -483,6 +493,15 @@ class AdapterSpec(Struct, frozen=True):
     ] = ()
     check: Annotated[CheckSpec | None, doc("Request of `unify check`.", "{request: GET /user}")] = None
     views: Annotated[tuple[View, ...], doc("Views over the tables.")] = ()
+    other_auths: tuple[Auth, ...] = ()
+
+    @classmethod
+    def from_keys(cls, *, auth: tuple[Auth, ...] = (), **values: Any) -> Self:
+        return cls(auth=auth[0] if auth else Auth("none"), other_auths=auth[1:], **values)
+
+    @property
+    def auths(self) -> tuple[Auth, ...]:
+        return (self.auth, *self.other_auths)
 
     def table(self, name: str) -> TableSpec | None:
         return next((table for table in self.tables if table.name == name), None)

@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from msgspec.structs import replace
 
 from unify.adapters.spec import formats, template
-from unify.adapters.spec.auth import INTERACTIVE_GRANTS, Json
+from unify.adapters.spec.auth import ASSERTION_KEYS, INTERACTIVE_GRANTS, Auth, Json
 from unify.adapters.spec.model import AdapterSpec, ColumnDef, ForEach, InheritedColumn, TableSpec, View
 from unify.adapters.spec.parse import ProblemReport
 from unify.adapters.spec.sql import SelectInfo, analyze_select
@@ -255,26 +255,39 @@ def _validate_connection_keys(spec: AdapterSpec, report: ProblemReport) -> None:
     options = {option.name for option in spec.options}
     validate_variables(spec.base_url, ("base_url",), options, report)
     _validate_base_url(spec, report)
-    settings = spec.auth.settings
-    for key, value in settings.items():
-        known = options | {"session"} if (spec.auth.type, key) == ("session", "value") else options
-        validate_variables(value, ("auth", key), known, report)
-    _validate_grant(settings, report)
-    if spec.auth.type == "session" and "body" in settings and "form" in settings:
-        report.add_problem(("auth", "form"), "expected body or form, not both")
+    for index, auth in enumerate(spec.auths):
+        _validate_auth(auth, ("auth", index) if spec.other_auths else ("auth",), options, report)
     validate_variables(spec.headers, ("headers",), options, report)
     if spec.check is not None:
         validate_variables(spec.check.request, ("check", "request"), options, report)
     validate_error_rules(spec.errors, (), report)
 
 
-def _validate_grant(settings: Mapping[str, Json], report: ProblemReport) -> None:
-    """Check that an OAuth grant has the key it requires."""
+def _validate_auth(auth: Auth, path: NodePath, options: set[str], report: ProblemReport) -> None:
+    settings = auth.settings
+    for key, value in settings.items():
+        known = options | {"session"} if (auth.type, key) == ("session", "value") else options
+        validate_variables(value, (*path, key), known, report)
+    if auth.type == "oauth2":
+        _validate_grant(settings, path, report)
+    if auth.type == "session" and "body" in settings and "form" in settings:
+        report.add_problem((*path, "form"), "expected body or form, not both")
+
+
+def _validate_grant(settings: Mapping[str, Json], path: NodePath, report: ProblemReport) -> None:
+    """Check that an OAuth grant has the key it requires, and none of another grant."""
     grant = settings.get("grant")
-    required = {"refresh_token": "refresh_token", **dict.fromkeys(INTERACTIVE_GRANTS, "authorize_url")}
+    required = {
+        "refresh_token": "refresh_token",
+        "jwt_bearer": "key",
+        **dict.fromkeys(INTERACTIVE_GRANTS, "authorize_url"),
+    }
     key = required.get(grant) if isinstance(grant, str) else None
     if key is not None and key not in settings:
-        report.add_problem(("auth", "grant"), f"{grant} requires {key}")
+        report.add_problem((*path, "grant"), f"{grant} requires {key}")
+    for key in ASSERTION_KEYS if grant != "jwt_bearer" else ():
+        if key in settings:
+            report.add_problem((*path, key), "requires grant: jwt_bearer")
 
 
 def _validate_base_url(spec: AdapterSpec, report: ProblemReport) -> None:
