@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.measure import Figure, best_s
-from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.convert.selection import ColumnRules
 from unify.convert.stage import RowStage
 

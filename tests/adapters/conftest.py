@@ -11,10 +11,7 @@ from tests.support.fault_server import FaultServer
 from tests.support.rest_tables import MakeAdapter
 from unify.adapters.http.messages import Timeouts
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import (
-    AdapterSpec,
-    TableSpec,
-)
+from unify.adapters.spec.model import AdapterSpec, TableSpec
 
 
 @pytest.fixture

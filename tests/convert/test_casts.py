@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.staging import Staged, read, stage
-from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.convert.selection import ColumnRules
 from unify.convert.stage import RowStage
 from unify.errors import ConfigError

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.support.staging import Staged, read, stage
-from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.convert.selection import ColumnRules
 from unify.convert.stage import RowStage
 from unify.engine.connection import connect

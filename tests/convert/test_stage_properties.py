@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.database import open_cursor
-from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.convert.selection import ColumnRules
 from unify.convert.stage import RowStage, StageResult
 from unify.engine.types import DuckDBType, parse_type

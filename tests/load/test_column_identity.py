@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.loader_shop import LoaderHome
 from tests.support.staging import stage
-from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.convert.selection import ColumnRules
 from unify.lake import table_layouts
 from unify.lake.lake import Lake

@@ -11,7 +11,7 @@ import pytest
 from tests.support.loader_shop import LoaderHome
 from tests.support.staging import stage
 from unify.adapters.rest.incremental import is_older, parse_timestamp, request_cursor
-from unify.adapters.spec.model import ColumnDef, Incremental
+from unify.adapters.spec.table_keys import ColumnDef, Incremental
 from unify.convert.selection import ColumnRules
 from unify.errors import ConfigError
 from unify.model import Action

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.stores import TABLE
-from unify.adapters.spec.model import Incremental, RefreshSpec, RefreshStrategy, TableSpec
+from unify.adapters.spec.model import TableSpec
+from unify.adapters.spec.table_keys import Incremental, RefreshSpec, RefreshStrategy
 from unify.load.plan import LoadPlan, make_load_plan
 from unify.model import Action, LoadRecord
 

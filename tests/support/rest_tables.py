@@ -11,8 +11,9 @@ from tests.support.fault_server import MockResponse
 from unify.adapters.base import Page
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import ForEach, TableSpec
+from unify.adapters.spec.model import TableSpec
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import ForEach
 
 MakeAdapter = Callable[..., RESTAdapter]
 

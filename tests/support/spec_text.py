@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from unify.adapters.spec.model import (
-    AdapterSpec,
-)
+from unify.adapters.spec.model import AdapterSpec
 from unify.errors import SpecError
 
 SPEC_HEAD = """\

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 from msgspec import Struct
 
-from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
+from unify.adapters.spec.model import Option
+from unify.adapters.spec.table_keys import ColumnDef, DeletedRows, ForEach, Incremental, RefreshSpec
 from unify.adapters.spec.write import RowOperation, WriteSpec
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, SignInNeeded, escape_surrogates

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from unify.adapters.relation import RelationalAdapter, SourceColumn, SourceLoadRequest, SourceTable
-from unify.adapters.spec.model import RefreshStrategy
+from unify.adapters.spec.table_keys import RefreshStrategy
 from unify.config.connection_tables import TableSettings
 from unify.config.connections import Connection
 from unify.errors import ConfigError

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from unify.adapters.spec.loader import bundled_specs_folder
-from unify.adapters.spec.model import AdapterSpec, ErrorRule, ForEach, TableSpec
+from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.parse import describe_schema
 from unify.adapters.spec.schema import (
@@ -31,6 +31,7 @@ from unify.adapters.spec.schema import (
     UnionSchema,
     keys_of,
 )
+from unify.adapters.spec.table_keys import ForEach
 from unify.adapters.spec.write import WRITE_OPERATIONS, WriteRequest, WriteSpec
 from unify.authoring.cases import Case
 

@@ -17,8 +17,8 @@ from unify.adapters.http.messages import Request
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.rest.row_writer import RowWriter
 from unify.adapters.spec import template
+from unify.adapters.spec.checks.write import ROW_VARIABLE, ROWS_VARIABLE
 from unify.adapters.spec.model import AdapterSpec, TableSpec
-from unify.adapters.spec.validate_write import ROW_VARIABLE, ROWS_VARIABLE
 from unify.adapters.spec.write import RowOperation, WriteRequest, WriteSpec
 from unify.authoring.write_cases import check_planned_rows, planned_rows
 from unify.config.secrets import Secret

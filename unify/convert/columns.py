@@ -18,7 +18,7 @@ from itertools import count
 from msgspec import Struct
 from msgspec.structs import replace
 
-from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.convert import infer
 from unify.convert.casts import canonical_type, declared_type
 from unify.convert.exact_json import ExactJson

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from msgspec import Struct, field
 
-from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.model import Column
 
 FieldPath = tuple[str, ...]

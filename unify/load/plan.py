@@ -16,7 +16,8 @@ from msgspec import Struct, field
 from unify.adapters import registry
 from unify.adapters.base import ParentRow, Read, TableConfig
 from unify.adapters.rest.incremental import is_later, may_replace_cursor
-from unify.adapters.spec.model import AdapterSpec, RefreshStrategy
+from unify.adapters.spec.model import AdapterSpec
+from unify.adapters.spec.table_keys import RefreshStrategy
 from unify.config.connections import Connection
 from unify.convert.selection import StoredSchema
 from unify.engine.connection import fetch_distinct_rows

@@ -14,7 +14,7 @@ from unify import version
 from unify.adapters import registry
 from unify.adapters.base import ReadProgress
 from unify.adapters.rest.read_plan import distinct_parents, scope_key
-from unify.adapters.spec.model import ForEach
+from unify.adapters.spec.table_keys import ForEach
 from unify.convert.stage import RowStage
 from unify.fs.failpoints import failpoint
 from unify.load.checkpoint import Checkpoint, CheckpointWriter

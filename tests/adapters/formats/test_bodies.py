@@ -10,7 +10,7 @@ import pytest
 
 from unify.adapters.formats.body import RecordSelector, ResponseBody
 from unify.adapters.formats.records import parse_body
-from unify.adapters.spec.model import CSVFormat, InheritedColumn
+from unify.adapters.spec.table_keys import CSVFormat, InheritedColumn
 from unify.errors import BadResponse
 
 TEXT = '[{"s":"Zürich – 東京"}]'

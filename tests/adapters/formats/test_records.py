@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from unify.adapters.formats.body import RecordSelector, ResponseBody
 from unify.adapters.formats.locate import last_value
 from unify.adapters.formats.records import parse_body
-from unify.adapters.spec.model import ColumnDef
-from unify.adapters.spec.validate import inherited_columns
+from unify.adapters.spec.checks.spec import inherited_columns
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.errors import BadResponse
 
 ADDRESS = "GET http://api/things"

@@ -11,7 +11,7 @@ import pytest
 
 from unify.adapters.formats.body import RecordSelector
 from unify.adapters.formats.records import parse_body
-from unify.adapters.spec.model import ResponseFormat
+from unify.adapters.spec.table_keys import ResponseFormat
 from unify.errors import BadResponse
 
 

@@ -12,8 +12,9 @@ from tests.support.rest_tables import PARENT_ROWS, FixedClock, MakeAdapter, chil
 from unify.adapters.base import Page, Read
 from unify.adapters.rest import incremental as rest_incremental
 from unify.adapters.rest.read_plan import scope_key
-from unify.adapters.spec.model import ColumnDef, Incremental, Limits
+from unify.adapters.spec.model import Limits
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import ColumnDef, Incremental
 
 
 def time_windows(incremental: Incremental, at: str | None, now: float) -> list[rest_incremental.TimeWindow]:

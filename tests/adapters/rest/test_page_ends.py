@@ -11,8 +11,9 @@ import pytest
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.rest_tables import MakeAdapter, decode_rows, table
 from unify.adapters.base import Listeners, Read
-from unify.adapters.spec.model import ErrorRule, Incremental, Limits
+from unify.adapters.spec.model import ErrorRule, Limits
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import Incremental
 from unify.errors import BadResponse, NotFound, SourceError
 
 ROWS = [{"id": n} for n in range(7)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unify.adapters.rest.pushdown import filter_value
-from unify.adapters.spec.model import Filter
+from unify.adapters.spec.table_keys import Filter
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from tests.support.fault_server import FaultServer
 from tests.support.rest_tables import FixedClock, MakeAdapter, table
 from unify.adapters.base import Read
-from unify.adapters.spec.model import ForEach, Incremental
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import ForEach, Incremental
 from unify.config.secrets import Secret
 from unify.errors import SourceError
 

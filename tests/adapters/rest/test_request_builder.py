@@ -9,8 +9,8 @@ import pytest
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.rest_tables import MakeAdapter, decode_rows, numbered_pages, table
 from unify.adapters.base import Read
-from unify.adapters.spec.model import Incremental
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import Incremental
 from unify.errors import (
     NotFound,
     SourceError,

@@ -21,8 +21,9 @@ from tests.support.rest_tables import (
 )
 from unify.adapters.base import Listeners, Read
 from unify.adapters.rest.read_plan import scope_key
-from unify.adapters.spec.model import ColumnDef, ErrorRule, ForEach, Limits
+from unify.adapters.spec.model import ErrorRule, Limits
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import ColumnDef, ForEach
 from unify.errors import (
     BadResponse,
     Interrupted,

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from unify.adapters.spec.loader import load_spec
-from unify.adapters.spec.model import (
-    AdapterSpec,
-)
+from unify.adapters.spec.model import AdapterSpec
 
 
 @pytest.fixture

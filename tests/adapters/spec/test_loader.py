@@ -13,9 +13,7 @@ import pytest
 from tests.support.paths import GITHUB_SPEC
 from tests.support.spec_text import SPEC_HEAD, load_problems
 from unify.adapters.spec.loader import bundled_specs_folder, find_spec, load_spec
-from unify.adapters.spec.model import (
-    AdapterSpec,
-)
+from unify.adapters.spec.model import AdapterSpec
 from unify.errors import ConfigError, SpecError, UnknownName
 
 

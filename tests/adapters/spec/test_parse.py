@@ -8,17 +8,9 @@ from collections.abc import Callable
 from tests.support.paths import GITHUB_SPEC, SPECS_README
 from tests.support.spec_text import SPEC_HEAD
 from unify.adapters.spec.loader import load_spec
-from unify.adapters.spec.model import (
-    AdapterSpec,
-    CSVFormat,
-    ErrorRule,
-    Filter,
-    ForEach,
-    Incremental,
-    RefreshSpec,
-    TableSpec,
-)
+from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import CSVFormat, Filter, ForEach, Incremental, RefreshSpec
 
 
 def test_the_bundled_github_spec_matches_the_documentation() -> None:

@@ -11,7 +11,8 @@ from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.shop import SPEC_WITH_TOKEN, connect_shop
 from unify.adapters.base import Page
-from unify.adapters.spec.model import ColumnDef, TableSpec
+from unify.adapters.spec.model import TableSpec
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.interpreter.commands.peek import MAX_COLUMNS, MAX_WIDTH_CHARS, flatten_rows, rank_columns
 from unify.interpreter.results import ResultColumn
 

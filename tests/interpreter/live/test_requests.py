@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from unify.adapters.base import ParentRow
-from unify.adapters.spec.model import ColumnDef, ForEach, TableSpec
+from unify.adapters.spec.model import TableSpec
+from unify.adapters.spec.table_keys import ColumnDef, ForEach
 from unify.interpreter.live.requests import filter_parents
 from unify.language.sql import rewrite
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from unify.adapters.files.reading import FILE_COLUMN
 from unify.adapters.files.store import StoredFile
 from unify.adapters.relation import SourceLoadRequest
-from unify.adapters.spec.model import RefreshStrategy
+from unify.adapters.spec.table_keys import RefreshStrategy
 from unify.model import Action
 from unify.text import format_count
 

@@ -19,7 +19,7 @@ from unify.adapters.formats.locate import OPEN_OBJECT, WHITESPACE, first_char, r
 from unify.adapters.formats.nesting import with_inherited_columns
 from unify.adapters.formats.outside import outside_members
 from unify.adapters.paging.base import Member
-from unify.adapters.spec.model import DETECTED_CSV, CSVFormat, InheritedColumn, ResponseFormat
+from unify.adapters.spec.table_keys import DETECTED_CSV, CSVFormat, InheritedColumn, ResponseFormat
 from unify.text import excerpt
 
 EXCERPT_CHARS = 80  # characters of a body in a message

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from unify.adapters.spec.model import DETECTED_CSV, CSVFormat
+from unify.adapters.spec.table_keys import DETECTED_CSV, CSVFormat
 from unify.errors import BadResponse
 
 _NOT_CSV = re.compile(rb"\s*[<{\[]|%PDF-")  # how markup, JSON and PDF begin, and no known header line

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, WHITESPACE, first_char
-from unify.adapters.spec.model import InheritedColumn
+from unify.adapters.spec.table_keys import InheritedColumn
 
 RawMembers = Mapping[str, msgspec.Raw]
 EnclosingObjects = tuple[RawMembers, ...]

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from unify.adapters.base import Page
 from unify.adapters.formats.locate import row_value
-from unify.adapters.spec.model import DeletedRows, TableSpec
+from unify.adapters.spec.model import TableSpec
+from unify.adapters.spec.table_keys import DeletedRows
 from unify.errors import BadResponse
 from unify.text import excerpt
 

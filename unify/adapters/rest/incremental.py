@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from unify.adapters.spec.formats import parse_age
-from unify.adapters.spec.model import Incremental, TableSpec
+from unify.adapters.spec.model import TableSpec
+from unify.adapters.spec.table_keys import Incremental
 
 # Dates that start with a name or year, in strptime's terms; UTC, GMT and Z are written +0000.
 TEXT_DATE_FORMATS = (

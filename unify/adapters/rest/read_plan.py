@@ -19,8 +19,8 @@ from unify.adapters.paging.paginators import make_paginator
 from unify.adapters.rest.incremental import TimeWindow, request_cursor, time_windows, typed_cursor
 from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE
 from unify.adapters.rest.table_source import TableSource
-from unify.adapters.spec.model import ForEach, Incremental
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import ForEach, Incremental
 from unify.durations import format_duration
 
 _MAX_COUNTED_SCOPES = 10_000

@@ -21,8 +21,8 @@ from unify.adapters.http.messages import QueryParams, Request, Response
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.rest.write_outcomes import OutcomeReader, value_at, value_text
 from unify.adapters.spec import template
+from unify.adapters.spec.checks.write import ROW_VARIABLE, ROWS_VARIABLE
 from unify.adapters.spec.model import AdapterSpec, TableSpec
-from unify.adapters.spec.validate_write import ROW_VARIABLE, ROWS_VARIABLE
 from unify.adapters.spec.write import RowOperation, Settle, WriteRequest, WriteSpec
 from unify.errors import BadResponse, BatchRefused, ConfigError, NotFound, SpecError
 from unify.model import PlannedRow, RowOutcome, RowState

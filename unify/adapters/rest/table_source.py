@@ -18,8 +18,9 @@ from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PagingState, RequestTraits, missing_paths
 from unify.adapters.rest.request_builder import RequestBuilder
 from unify.adapters.spec import template
-from unify.adapters.spec.model import AdapterSpec, ColumnDef, TableSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.paging import Paging
+from unify.adapters.spec.table_keys import ColumnDef
 from unify.config.secrets import Secret
 from unify.errors import BadResponse, ConfigError
 

@@ -1,6 +1,7 @@
 """Spec language: the YAML that describes an API, from the file to a checked AdapterSpec. No HTTP.
 
-    model           AdapterSpec, TableSpec and their parts: the keys of the language, and a spec that was read
+    model           AdapterSpec and TableSpec: the keys of the language, and a spec that was read
+    table_keys      the keys of a table that are mappings, such as for_each and incremental
     auth            the authentication schemes and their keys
     paging          the pagination styles and their keys
     write           how rows are written, and its keys
@@ -8,9 +9,7 @@
     formats         the formats of texts: names, durations, URLs, paths, column types, numbers
     loader          finds, reads and checks spec files; caches a summary of each on disk
     parse           reads YAML nodes as Structs; collects every problem with line and column
-    validate        checks that the parts of a spec are consistent, such as names, references and views
-    validate_table  checks that the parts of one table are consistent, and the variables in its texts
-    validate_write  checks how a table is written
+    checks          checks that the parts of a spec are consistent, such as names, references and variables
     sql             checks SQL in a spec: one SELECT over the connection's own tables; finds cycles
     template        `{name}` variables in texts and request bodies: found, and replaced by values
 

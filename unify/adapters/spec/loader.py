@@ -35,8 +35,8 @@ def load_spec(path: Path) -> AdapterSpec:
     Raises: SpecError with every problem of the file in ``problems``, a line of its message each;
     ConfigError if the file cannot be read.
     """
+    from unify.adapters.spec.checks.spec import validate_spec
     from unify.adapters.spec.parse import parse_file  # a cached summary needs neither
-    from unify.adapters.spec.validate import validate_spec
 
     spec, report = parse_file(AdapterSpec, path, path=str(path))
     if spec is not None:

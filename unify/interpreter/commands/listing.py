@@ -25,7 +25,7 @@ from unify.model import DETECTED_PAGING_PREFIX, Column, LoaderJob, TableName
 from unify.text import did_you_mean, format_age, glob_from_like
 
 if TYPE_CHECKING:
-    from unify.adapters.spec.model import Filter
+    from unify.adapters.spec.table_keys import Filter
 
 
 class ListingCommands:

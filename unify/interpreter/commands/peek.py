@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from unify.adapters.base import ParentRow
-    from unify.adapters.spec.model import ForEach
+    from unify.adapters.spec.table_keys import ForEach
 
 
 DEFAULT_ROWS = 5

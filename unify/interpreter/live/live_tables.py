@@ -201,7 +201,7 @@ class LiveTables:
 
 def _with_request_column(table: TableSpec) -> TableSpec:
     """Return ``table`` with the request number as a column, part of the key so that ``exclude`` keeps it."""
-    from unify.adapters.spec.model import ColumnDef
+    from unify.adapters.spec.table_keys import ColumnDef
 
     mark = ColumnDef(_REQUEST_COLUMN, type="BIGINT", source=f"{{{_REQUEST_COLUMN}}}")
     return structs.replace(table, columns=(*table.columns, mark), key=(*table.key, _REQUEST_COLUMN))

@@ -21,7 +21,8 @@ from unify.language.sql.rewrite import MentionJoin, StatementMentions, TableMent
 from unify.model import TableName
 
 if TYPE_CHECKING:
-    from unify.adapters.spec.model import Filter, TableSpec
+    from unify.adapters.spec.model import TableSpec
+    from unify.adapters.spec.table_keys import Filter
 
 MAX_BATCH_VALUES = 50  # values in one request, if the API accepts several; keeps URLs below 2,000 characters
 MAX_REQUESTS = 1000  # for one table in one statement

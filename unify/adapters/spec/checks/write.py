@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unify.adapters.spec import template
+from unify.adapters.spec.checks.values import validate_distinct_names, validate_variables
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.parse import ProblemReport
-from unify.adapters.spec.validate_table import validate_distinct_names, validate_variables
 from unify.adapters.spec.write import WriteColumn, WriteOperation, WriteRequest, WriteSpec
 from unify.config.yaml import NodePath
 

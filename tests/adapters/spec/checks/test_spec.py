@@ -7,9 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.spec_text import SPEC_HEAD, load_problems
-from unify.adapters.spec.model import (
-    AdapterSpec,
-)
+from unify.adapters.spec.model import AdapterSpec
 
 # -- what is refused ---------------------------------------------------------------------------------
 
