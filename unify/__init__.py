@@ -27,6 +27,7 @@ Packages, lowest layer first:
     load         one attempt of one load job, in a worker process
     interpreter  one session: runs each statement and returns its result
     sender       sends the rows of approved writes, in a worker process
+    notebooks    runs Jupyter notebooks in kernels of their own
     publish      makes a staged load visible in the lake, in one transaction
     render       output: result formats, charts, pager, messages, progress
     daemon       the background process: runs jobs, publishes loads, runs scheduled scripts
@@ -36,7 +37,7 @@ Packages, lowest layer first:
     authoring    tools for authors of specs: test cases, mock API, sample, JSON schema, documentation
     importers    foreign descriptions of APIs as specs: Airbyte, OpenAPI, dlt, Postman, HAR, curl
     cli          the `unify` command: arguments, subcommands, wiring of the parts
-    api          Python programs: unify.connect (DB-API 2.0), unify.open, data frames
+    api          Python programs: unify.connect (DB-API 2.0), unify.open, data frames, Jupyter
     demo         a sample API, for trying Unify without an account
 
 Start with interpreter.interpreter to follow a statement, with daemon.dispatcher and load.loader to follow a
@@ -148,6 +149,7 @@ _LAZY_EXPORTS = {
     "apilevel": "unify.api.dbapi",
     "connect": "unify.api.dbapi",
     "load": "unify",
+    "load_ipython_extension": "unify.api.jupyter",
     "open": "unify.api.session",
     "paramstyle": "unify.api.dbapi",
     "tables": "unify.api.shortcuts",

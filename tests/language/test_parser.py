@@ -256,6 +256,24 @@ COMMANDS: list[tuple[str, Command]] = [
         ),
     ),
     ("run 'report.sql'", commands.RunFile("report.sql")),
+    ("run 'a.ipynb'", commands.RunFile("a.ipynb")),
+    (
+        "run 'a.ipynb' with x = 1, y = -2.5, z = 'it''s', t = TRUE, n = null to 'a.html'",
+        commands.RunFile(
+            "a.ipynb",
+            commands.NotebookOptions(
+                (("x", 1), ("y", -2.5), ("z", "it's"), ("t", True), ("n", None)), "a.html"
+            ),
+        ),
+    ),
+    (
+        "run 'A.IPYNB' every 1 day starting 08:00 with x = 1",
+        commands.RunEvery("A.IPYNB", 86400, time(8), commands.NotebookOptions((("x", 1),))),
+    ),
+    (
+        "run 'a.ipynb' at '2026-03-01 08:00' to 'a.html'",
+        commands.RunAt("a.ipynb", datetime(2026, 3, 1, 8), commands.NotebookOptions((), "a.html")),
+    ),
     ("run 'report.sql' every 15 minutes", commands.RunEvery("report.sql", 900)),
     ("RUN 'report.sql' EVERY 1 day STARTING 08:00", commands.RunEvery("report.sql", 86400, time(8))),
     ("run 'report.sql' at '2026-03-01 08:00'", commands.RunAt("report.sql", datetime(2026, 3, 1, 8))),
@@ -394,7 +412,11 @@ MISTAKES = [
     ("refresh table a.b every 15 parsecs", "15", "'15 parsecs' is not a duration", None),
     ("refresh table a.b every 0 minutes", "0", "is not allowed", None),
     ("refresh table a.b every 1 day starting", "", "expected a time of day such as 08:00", None),
-    ("run 'a.sql' evry 5 minutes", "evry", "expected at, every or the end of the command", "every"),
+    ("run 'a.sql' evry 5 minutes", "evry", "expected at, every, to, with or the end of", "every"),
+    ("run 'a.sql' with x = 1", "", "with and to are for notebooks (.ipynb)", None),
+    ("run 'a.ipynb' to 'a.pdf'", "", "the page of a notebook is a file .html", None),
+    ("run 'a.ipynb' with x = y", "y", "y: must be a number, true, false, null, or a text in 'quotes'", None),
+    ("run 'a.ipynb' with 1 = 2", "1", "expected a parameter's name", None),
     ("run 'a.sql' at", "", "expected a time of day such as 08:00 or a moment such as", None),
     ("run 'a.sql' at 25:00", "25:00", "25:00 is not a time of day", None),
     (
@@ -604,7 +626,11 @@ def test_commands_contain_only_serializable_values() -> None:
         values = [
             part
             for value in values
-            for part in (astuple(value) if isinstance(value, commands.ExportRows) else [value])
+            for part in (
+                astuple(value)
+                if isinstance(value, commands.ExportRows | commands.NotebookOptions)
+                else [value]
+            )
         ]
         for value in values:
             parts = list(astuple(value)) if isinstance(value, TableName | commands.StorePath) else [value]

@@ -7,7 +7,8 @@
     exceptions  the exceptions of PEP 249
     sqlalchemy_dialect   the SQLAlchemy dialect `unify://`
     shortcuts   load() and tables() without a connection
+    jupyter     the magics %unify and %%unify of notebooks: %load_ext unify
 
-Start with dbapi.connect. pyarrow, pandas, polars and SQLAlchemy are imported when they are used.
+Start with dbapi.connect. pyarrow, pandas, polars, IPython and SQLAlchemy are imported when they are used.
 May import: every other package.
 """

@@ -18,7 +18,15 @@ from unify.interpreter.freshness import MaxAge
 from unify.interpreter.interpreter import Interpreter
 from unify.interpreter.parameters import Parameters, bind_parameters
 from unify.interpreter.quiet_watcher import ProgressCallback, QuietWatcher
-from unify.interpreter.results import Message, ResultColumn, Rows, RunScript, ScheduleScript, TextOutput
+from unify.interpreter.results import (
+    Message,
+    ResultColumn,
+    Rows,
+    RunNotebook,
+    RunScript,
+    ScheduleScript,
+    TextOutput,
+)
 from unify.interpreter.state import TableState
 from unify.lake import ledger
 from unify.language.statements import split_statements
@@ -189,9 +197,9 @@ class QueryResult:
     """
 
     def __init__(self, result: Result, *, python_values: bool = False) -> None:
-        if isinstance(result, RunScript | ScheduleScript):
+        if isinstance(result, RunScript | RunNotebook | ScheduleScript):
             raise UsageError(
-                "scripts are run by the shell: unify -f FILE; use execute with the script's text"
+                "scripts and notebooks are run by the shell: unify -f FILE; use execute with a script's text"
             )
         rows = result if isinstance(result, Rows) else None
         self.columns: tuple[ResultColumn, ...] = rows.columns if rows else ()

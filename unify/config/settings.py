@@ -92,6 +92,11 @@ class Settings(Struct, frozen=True):
         return self.home / "logs"
 
     @property
+    def notebooks(self) -> Path:
+        """Executed copies of notebooks."""
+        return self.home / "notebooks"
+
+    @property
     def daemon_lock(self) -> Path:
         return self.home / "daemon.lock"
 

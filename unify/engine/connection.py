@@ -40,7 +40,9 @@ def open_database(config: Mapping[str, str | int | bool] = DUCKDB_CONFIG) -> Duc
     from unify.engine import duckdb  # 50 ms: imported by the first statement
 
     connection = duckdb.connect(config={**config})
-    connection.execute("SET enable_progress_bar = false")  # a session option that cursors inherit
+    # In Jupyter without ipywidgets, DuckDB shows no progress bar and refuses to change the setting.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() != (False,):
+        connection.execute("SET enable_progress_bar = false")  # a session option that cursors inherit
     return connection
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -33,6 +33,11 @@ def bind_parameters(sql: str, parameters: Parameters | None) -> tuple[str, Mappi
     if isinstance(parameters, str | bytes) or not isinstance(parameters, Iterable):
         raise UsageError(f"parameters are a sequence or a mapping, not {type(parameters).__name__}")
     return _bind_positions(sql, list(parameters))
+
+
+def find_names(sql: str) -> frozenset[str]:
+    """Return the names of ``:name`` in a statement."""
+    return frozenset(name for _, name in _split_names(sql) if name)
 
 
 def repeat_values(sql: str, rows: int) -> str | None:
@@ -70,18 +75,25 @@ def _bind_positions(sql: str, values: Sequence[object]) -> tuple[str, Mapping[st
 
 
 def _bind_names(sql: str, values: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
-    """Bind ``:name`` where it cannot be part of a slice, a cast or an alias; ``$name`` stays as it is."""
-    pieces: list[str] = []
+    """Bind the ``:name`` of ``values``; ``$name`` stays as it is."""
+    pieces = ["$" if name in values else text for text, name in _split_names(sql)]
+    named = {str(name): to_duckdb(value) for name, value in values.items()}
+    return "".join(pieces), named
+
+
+def _split_names(sql: str) -> Iterator[tuple[str, str]]:
+    """Yield the tokens, the ``:`` of a placeholder with its name and others with "".
+
+    A ``:`` is no placeholder where it can be part of a slice, a cast or an alias.
+    """
     before: SqlToken | None = None
     tokens = list(tokenize(sql))
     for token, after in zip(tokens, [*tokens[1:], None], strict=True):
-        is_name = after is not None and after.kind is TokenKind.WORD and after.text in values
         starts = before is None or not (before.kind in _OPERAND_END or before.text in (")", "]", ":"))
-        is_placeholder = token.kind is TokenKind.SYMBOL and token.text == ":" and is_name and starts
-        pieces.append("$" if is_placeholder else token.text)
+        is_colon = token.kind is TokenKind.SYMBOL and token.text == ":" and starts
+        is_placeholder = is_colon and after is not None and after.kind is TokenKind.WORD
+        yield token.text, after.text if is_placeholder and after is not None else ""
         before = token
-    named = {str(name): to_duckdb(value) for name, value in values.items()}
-    return "".join(pieces), named
 
 
 def _is_position(token: SqlToken) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unify.adapters.base import Page, UserPrompt
     from unify.adapters.spec.model import TableSpec
     from unify.config.preferences import Keys
-    from unify.language.commands import ChartKind
+    from unify.language.commands import ChartKind, NotebookOptions
     from unify.model import Column, LoaderStatus, TableName
     from unify.redaction import Redactor
 
@@ -202,11 +202,28 @@ class RunScript(Struct, frozen=True):
     path: str
 
 
-class ScheduleScript(Struct, frozen=True):
-    """``run 'FILE' every …``: the caller resolves ``path`` and passes it to ``schedule``."""
+class RunNotebook(Struct, frozen=True):
+    """``run 'FILE.ipynb'``: run a notebook; its path and that of its page are as typed.
+
+    ``copies``       the folder of executed copies.
+    ``environment``  of the kernel: the home and the connections of the session.
+    """
 
     path: str
-    schedule: Callable[[Path], Message]
+    options: NotebookOptions
+    copies: Path
+    environment: Mapping[str, str]
+
+
+class ScheduleScript(Struct, frozen=True):
+    """``run 'FILE' every …``: the caller resolves ``path`` and passes it to ``schedule``.
+
+    ``notebook``  the options of a notebook; the caller resolves the path of the page, too.
+    """
+
+    path: str
+    schedule: Callable[[Path, NotebookOptions], Message]
+    notebook: NotebookOptions
 
 
 class ExitShell(Struct, frozen=True):
@@ -219,7 +236,9 @@ class KeysChanged(Struct, frozen=True):
     keys: Keys
 
 
-Result = Rows | Chart | Message | TextOutput | RunScript | ScheduleScript | KeysChanged | ExitShell
+Result = (
+    Rows | Chart | Message | TextOutput | RunScript | RunNotebook | ScheduleScript | KeysChanged | ExitShell
+)
 
 
 def display_name(table: TableName) -> str:

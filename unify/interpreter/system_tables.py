@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,9 +25,11 @@ from unify.interpreter.state import State
 from unify.interpreter.system_columns import SYSTEM_TABLES, WRITE_OUTCOMES
 from unify.lake import catalog, type_changes
 from unify.lake.lake import Lake
+from unify.language.commands import is_notebook
 from unify.model import CONFIGURED_START, RowState, TableName
 from unify.queue.queue import Queue
 from unify.queue.rows import Schedule
+from unify.queue.scripts import ScheduledScript
 from unify.queue.timing import Timing
 from unify.writes.records import encode_values
 from unify.writes.store import WriteStore
@@ -290,9 +293,15 @@ def scheduled_items(queue: Queue, connections: ConnectionCatalog) -> Iterator[Sc
     runs = {(run.tenant, run.name): run.status.value for run in queue.scripts.latest_runs()}
     for script in queue.scripts.list_scripts():
         status = runs.get((script.tenant, script.name))
-        kind, path = ("sync", None) if script.statement else ("script", script.path)
-        item = ScheduledItem(script.name, kind, None, path, script.timing, status, "person", script.after)
-        yield item
+        kind = _script_kind(script)
+        path = None if kind == "sync" else script.path
+        yield ScheduledItem(script.name, kind, None, path, script.timing, status, "person", script.after)
+
+
+def _script_kind(script: ScheduledScript) -> str:
+    if not script.statement:
+        return "script"
+    return "notebook" if Path(script.path).is_absolute() and is_notebook(script.path) else "sync"
 
 
 def schedule_rows(queue: Queue, connections: ConnectionCatalog) -> Iterable[tuple[object, ...]]:

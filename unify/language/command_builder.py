@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from unify.language import chart_settings, commands
 from unify.language.command_values import (
     BadValue,
+    NotebookOption,
     ValueBuilder,
     parse_job,
     parse_row_count,
@@ -325,14 +326,16 @@ class CommandBuilder(ValueBuilder):
     def store_path(self, connection: Token, path: Token) -> commands.StorePath:
         return commands.StorePath(unquote(connection), unquote(path))
 
-    def run_file(self, path: str) -> Command:
-        return commands.RunFile(path)
+    def run_file(self, path: str, *options: NotebookOption) -> Command:
+        return commands.RunFile(path, self.notebook_options(path, options))
 
-    def run_every(self, path: str, every_s: float, starting: time | None) -> Command:
-        return commands.RunEvery(path, every_s, starting)
+    def run_every(
+        self, path: str, every_s: float, starting: time | None, *options: NotebookOption
+    ) -> Command:
+        return commands.RunEvery(path, every_s, starting, self.notebook_options(path, options))
 
-    def run_at(self, path: str, at: datetime | time) -> Command:
-        return commands.RunAt(path, at)
+    def run_at(self, path: str, at: datetime | time, *options: NotebookOption) -> Command:
+        return commands.RunAt(path, at, self.notebook_options(path, options))
 
     def unschedule(self, name: TableName) -> Command:
         return commands.Unschedule(name)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 
 from lark import Token, Transformer, v_args
 
 from unify.durations import parse_duration
 from unify.engine.types import quote_identifier
-from unify.language.commands import Command
+from unify.language.commands import Command, NotebookOptions, is_notebook
 from unify.language.table_names import join_table_name
 from unify.language.tokenizer import is_select, unquote
 from unify.model import TableName
 
+# A parameter of a notebook, and the options of one as the grammar has them: parameters, page.
+ParameterValue = tuple[str, str | int | float | bool | None]
+NotebookOption = tuple[ParameterValue, ...] | str | None
+_WORD_VALUES: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 _CLOCK_PATTERN = re.compile(r"\d{1,2}:\d{2}")
 
 
@@ -93,6 +97,26 @@ class ValueBuilder(Transformer[Token, Command]):
     def value(self, *words: Token) -> str:
         return " ".join(unquote(word) for word in words)
 
+    def parameters(self, *given: ParameterValue) -> tuple[ParameterValue, ...]:
+        return given
+
+    def parameter(self, name: Token, value: Token) -> ParameterValue:
+        return str(name), _parse_literal(value)
+
+    def page(self, path: str) -> str:
+        return path
+
+    def notebook_options(self, path: str, given: Sequence[NotebookOption]) -> NotebookOptions:
+        """Return the options after ``run 'FILE'``: parameters and page, which only notebooks have."""
+        values, html = given
+        assert not isinstance(values, str)
+        assert html is None or isinstance(html, str)
+        if (values or html) and not is_notebook(path):
+            raise BadValue("with and to are for notebooks (.ipynb)", len(self.text))
+        if html is not None and not html.lower().endswith((".html", ".htm")):
+            raise BadValue("the page of a notebook is a file .html", len(self.text))
+        return NotebookOptions(values or (), html)
+
     def _source_text(self, token: Token) -> str:
         """Return the text of a token, including the content of its brackets."""
         return self.text[start_position(token) : start_position(token) + len(token)]
@@ -157,6 +181,21 @@ def _parse_start_at(text: Token) -> datetime | time:
     except ValueError:
         example = "write it like '2026-03-01 08:00'"
         raise BadValue(f"{text} is not a date and time; {example}", start_position(text)) from None
+
+
+def _parse_literal(token: Token) -> str | int | float | bool | None:
+    """Return the value of a text in quotes, a number, true, false or null."""
+    if token.type == "STRING":
+        return unquote(token)
+    word = token.lower()
+    if word in _WORD_VALUES:
+        return _WORD_VALUES[word]
+    try:
+        return int(token) if token.lstrip("+-").isdecimal() else float(token)
+    except ValueError:
+        raise BadValue(
+            f"{token}: must be a number, true, false, null, or a text in 'quotes'", start_position(token)
+        ) from None
 
 
 def parse_job(number: Token) -> int:

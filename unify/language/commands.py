@@ -424,10 +424,26 @@ class CreateChart(Struct, frozen=True):
     mode: str | None = None
 
 
+NOTEBOOK_SUFFIX = ".ipynb"
+
+
+def is_notebook(path: str) -> bool:
+    """Whether ``run`` runs a path as a Jupyter notebook, not as a script."""
+    return path.lower().endswith(NOTEBOOK_SUFFIX)
+
+
+class NotebookOptions(Struct, frozen=True):
+    """``with month = '2026-11', top = 10 to 'report.html'`` of ``run 'report.ipynb'``."""
+
+    values: tuple[tuple[str, str | int | float | bool | None], ...] = ()
+    html: str | None = None
+
+
 class RunFile(Struct, frozen=True):
-    """``run 'report.sql'``"""
+    """``run 'report.sql'``, ``run 'report.ipynb' [with x = 1] [to 'report.html']``"""
 
     path: str
+    notebook: NotebookOptions = NotebookOptions()
 
 
 class RunEvery(Struct, frozen=True):
@@ -436,6 +452,7 @@ class RunEvery(Struct, frozen=True):
     path: str
     every_s: float
     starting: time | None = None
+    notebook: NotebookOptions = NotebookOptions()
 
 
 class RunAt(Struct, frozen=True):
@@ -446,6 +463,7 @@ class RunAt(Struct, frozen=True):
 
     path: str
     start_at: datetime | time
+    notebook: NotebookOptions = NotebookOptions()
 
 
 class Unschedule(Struct, frozen=True):

@@ -46,6 +46,7 @@ _TERMINAL_TEXTS = {
     "ACCOUNT": "a connection's name",
     "ADAPTER": "an adapter's name",
     "OPTION": "an option's name",
+    "PARAMETER": "a parameter's name",
     "SETTING": "a setting's name",
     "TOPIC": "a topic",
     "PLAIN": "a value",

@@ -88,12 +88,24 @@ class ScriptSchedules:
         self._database = database
 
     def set_script(
-        self, tenant: str, path: Path, folder: Path, origin: ConfigPaths, timing: Timing
+        self,
+        tenant: str,
+        path: Path,
+        folder: Path,
+        origin: ConfigPaths,
+        timing: Timing,
+        *,
+        statement: str = "",
     ) -> ScheduledScript:
-        """Schedule a file, or replace its schedule. Its name is the file's, numbered where taken."""
+        """Schedule a file, or replace its schedule. Its name is the file's, numbered where taken.
+
+        ``statement``  runs the file, which is no script of statements itself.
+        """
         with self._database.transaction():
             name = self._free_name(tenant, path.stem)
-            return self.put_script(ScheduledScript(tenant, name, str(path), str(folder), origin, timing))
+            return self.put_script(
+                ScheduledScript(tenant, name, str(path), str(folder), origin, timing, statement)
+            )
 
     def put_script(self, script: ScheduledScript) -> ScheduledScript:
         """Insert a script, or replace that of the same path, which keeps its name."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.errors import FileError, QueryError, StoppedWaiting, UnifyError, UsageError
 from unify.fs.paths import absolute_path, expand_home
@@ -24,6 +25,7 @@ from unify.interpreter.results import (
     Message,
     Result,
     Rows,
+    RunNotebook,
     RunScript,
     ScheduleScript,
     TextOutput,
@@ -154,7 +156,25 @@ class ScriptRunner:
         """Schedule the script of ``run … every …``, which must be readable now. Raises FileError."""
         path = absolute_path(self._resolve_path(request.path))
         _read_named_script(path)
-        return request.schedule(Path(os.path.normpath(path)))
+        options = request.notebook
+        if options.html is not None:
+            options = replace(options, html=str(absolute_path(self._resolve_path(options.html))))
+        return request.schedule(Path(os.path.normpath(path)), options)
+
+    def _run_notebook(self, request: RunNotebook) -> str:
+        """Run a notebook and return what was done. Raises FileError, QueryError, UsageError."""
+        from unify.notebooks.runner import NotebookRequest, run_notebook
+
+        html = request.options.html
+        return run_notebook(
+            NotebookRequest(
+                absolute_path(self._resolve_path(request.path)),
+                request.copies,
+                dict(request.options.values),
+                None if html is None else absolute_path(self._resolve_path(html)),
+                request.environment,
+            )
+        )
 
     def _resolve_path(self, path: str) -> Path:
         """Resolve a relative path against the folder of the script that contains the statement."""
@@ -184,6 +204,8 @@ class ScriptRunner:
                     self._write_message(shown)
             case RunScript(path):
                 self._run_file(path)
+            case RunNotebook():
+                self._write_message(self._run_notebook(result))
             case ScheduleScript():
                 self._write_message(self._schedule_script(result).text)
             case KeysChanged(keys):

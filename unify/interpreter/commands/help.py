@@ -322,11 +322,14 @@ TOPICS = (
             "run 'FILE.sql'",
             "run 'FILE.sql' every DURATION [starting HH:MM]",
             "run 'FILE.sql' at 'TIMESTAMP'",
+            "run 'FILE.ipynb' [every …|at …] [with NAME = VALUE, …] [to 'FILE.html']",
         ),
         "Runs the statements of a script and stops at the first error, with file and line. In a script, "
         "relative paths start at the folder of the script. With every or at, the daemon runs the script, "
         "also while no shell is open: every 1 day starting 06:00, at '2026-03-01 08:00', at 08:00. select * "
-        "from unify.script_runs shows status, output and errors of these runs.",
+        "from unify.script_runs shows status, output and errors of these runs. A Jupyter notebook (.ipynb) "
+        "is run cell by cell in a kernel of its own: with gives values to its parameters, to writes it as a "
+        "page of HTML, and an error names the cell. The executed copy is kept in the home folder.",
     ),
     HelpTopic(
         "unschedule",

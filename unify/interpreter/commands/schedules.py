@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from unify.durations import format_duration
+from unify.engine.connection import quote_literal
 from unify.errors import UnknownName
 from unify.interpreter.commands.tables import LoadCommands
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.results import Message, ScheduleScript
+from unify.language.commands import NotebookOptions, RunAt, RunEvery, is_notebook
 from unify.model import TableName
 from unify.queue.scripts import ScheduledScript
 from unify.queue.timing import Timing, format_moment, repeating_timing, resolve_run_at
@@ -40,14 +42,14 @@ class ScheduleCommands:
         self.zone = zone
         self.folder = folder
 
-    def run_every(self, path: str, every_s: float, starting: time | None) -> ScheduleScript:
-        timing = repeating_timing(every_s, starting, self.zone, datetime.now(UTC))
-        return ScheduleScript(path, lambda resolved: self._schedule_script(resolved, timing))
+    def run_every(self, command: RunEvery) -> ScheduleScript:
+        timing = repeating_timing(command.every_s, command.starting, self.zone, datetime.now(UTC))
+        return self._schedule(command.path, command.notebook, timing)
 
-    def run_at(self, path: str, at: datetime | time) -> ScheduleScript:
+    def run_at(self, command: RunAt) -> ScheduleScript:
         """Raises UsageError for a time in the past."""
-        timing = Timing(None, resolve_run_at(at, self.zone, datetime.now(UTC)))
-        return ScheduleScript(path, lambda resolved: self._schedule_script(resolved, timing))
+        timing = Timing(None, resolve_run_at(command.start_at, self.zone, datetime.now(UTC)))
+        return self._schedule(command.path, command.notebook, timing)
 
     def unschedule(self, name: TableName) -> Message:
         """Remove a schedule. Raises UnknownName with the closest name."""
@@ -62,10 +64,16 @@ class ScheduleCommands:
         self.load_client.unschedule_script(self.connections.settings.tenant, scheduled)
         return Message(f"schedule {scheduled} removed")
 
-    def _schedule_script(self, path: Path, timing: Timing) -> Message:
+    def _schedule(self, path: str, notebook: NotebookOptions, timing: Timing) -> ScheduleScript:
+        return ScheduleScript(
+            path, lambda resolved, options: self._schedule_script(resolved, options, timing), notebook
+        )
+
+    def _schedule_script(self, path: Path, notebook: NotebookOptions, timing: Timing) -> Message:
         known = self.load_client.queue.scripts.list_scripts()
         previous = next((one for one in known if one.path == str(path)), None)
-        script = self.load_client.schedule_script(path, self.folder, timing)
+        statement = notebook_statement(path, notebook) if is_notebook(str(path)) else ""
+        script = self.load_client.schedule_script(path, self.folder, timing, statement)
         replaced = f" (replaces {frequency_text(previous.timing)})" if previous is not None else ""
         return Message(schedule_message(script, self.zone) + replaced)
 
@@ -93,6 +101,26 @@ def schedule_message(script: ScheduledScript, zone: str) -> str:
     if timing.every_s is None:
         return f"{script.name} runs once, at {next_at}"
     return f"{script.name} runs {frequency_text(timing)}, next at {next_at}"
+
+
+def notebook_statement(path: Path, options: NotebookOptions) -> str:
+    """Return the statement that runs a notebook; all paths are absolute."""
+    given = ", ".join(f"{name} = {_literal(value)}" for name, value in options.values)
+    parameters = f" with {given}" if given else ""
+    page = f" to {quote_literal(options.html)}" if options.html else ""
+    return f"run {quote_literal(str(path))}{parameters}{page}"
+
+
+def _literal(value: str | float | bool | None) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return quote_literal(value)
+        case _:
+            return repr(value)
 
 
 def frequency_text(timing: Timing) -> str:

@@ -211,10 +211,10 @@ def _run_schedule_command(session: Session, command: commands.ScheduleCommand) -
         folder=absolute_path("."),
     )
     match command:
-        case commands.RunEvery(path, every_s, starting):
-            return planning.run_every(path, every_s, starting)
-        case commands.RunAt(path, at):
-            return planning.run_at(path, at)
+        case commands.RunEvery():
+            return planning.run_every(command)
+        case commands.RunAt():
+            return planning.run_at(command)
         case commands.Unschedule(name):
             return planning.unschedule(name)
         case unknown:

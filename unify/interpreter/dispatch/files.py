@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import assert_never
 
 from unify.errors import QueryError
 from unify.interpreter.results import (
     Message,
     Result,
+    RunNotebook,
     RunScript,
     plan_rows,
 )
@@ -35,10 +38,23 @@ def run_file_command(session: Session, command: commands.FileCommand) -> Result:
             return session.store_files.remove(place, recursive=recursive)
         case commands.FileUrl(place, seconds):
             return session.store_files.url(place, seconds)
-        case commands.RunFile(path):
-            return RunScript(path)
+        case commands.RunFile(path, notebook):
+            if not commands.is_notebook(path):
+                return RunScript(path)
+            return RunNotebook(path, notebook, session.settings.notebooks, _kernel_environment(session))
         case unknown:
             assert_never(unknown)
+
+
+def _kernel_environment(session: Session) -> Mapping[str, str]:
+    """Return what lets a process use the home and the connections of the session."""
+    settings, origin = session.settings, session.connections.origin
+    return {
+        "UNIFY_HOME": str(settings.root),
+        "UNIFY_TENANT": settings.tenant,
+        "UNIFY_CONNECTIONS": origin.connections,
+        "UNIFY_SPECS": os.pathsep.join(origin.specs),
+    }
 
 
 def run_show_files(session: Session, schema: str | None, like: str | None) -> Result:

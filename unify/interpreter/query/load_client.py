@@ -176,11 +176,13 @@ class LoadClient:
         """Schedule the refreshes of a table, and start a daemon that runs them."""
         self._write_and_wake_daemon(lambda: self.queue.set_schedule(schedule))
 
-    def schedule_script(self, path: Path, folder: Path, timing: Timing) -> ScheduledScript:
-        """Schedule a script, and start a daemon that runs it."""
+    def schedule_script(
+        self, path: Path, folder: Path, timing: Timing, statement: str = ""
+    ) -> ScheduledScript:
+        """Schedule a script, or the statement that runs it, and start a daemon that runs it."""
         tenant, origin = self.settings.tenant, self.connections.origin
         return self._write_and_wake_daemon(
-            lambda: self.queue.scripts.set_script(tenant, path, folder, origin, timing)
+            lambda: self.queue.scripts.set_script(tenant, path, folder, origin, timing, statement=statement)
         )
 
     def schedule_statement(self, script: ScheduledScript) -> ScheduledScript:
