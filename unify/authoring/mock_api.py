@@ -24,6 +24,7 @@ from unify.adapters.options import choose_auth
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.spec import template
 from unify.adapters.spec.auth import Auth, Json
+from unify.adapters.spec.job import JobSpec
 from unify.adapters.spec.model import AdapterSpec, Limits, TableSpec
 from unify.adapters.spec.write import WRITE_OPERATIONS, WriteRequest
 from unify.authoring.cases import RecordedExchange, RecordedResponse
@@ -47,7 +48,7 @@ class MockAPI:
         self._lock = threading.Lock()
         self._request_count = 0
         self.differences: list[str] = []
-        origins = _spec_origins(spec, self._base, options)
+        origins = _all_origins(spec, self._base, options, self._exchanges)
         self._servers = {origin: _OriginServer(self._respond) for origin in origins}
         self.spec = self._localized_spec(spec, options)
 
@@ -77,10 +78,13 @@ class MockAPI:
 
     def _localized_spec(self, spec: AdapterSpec, options: Mapping[str, Any]) -> AdapterSpec:
         """The spec with local addresses, one request at a time (their order is fixed) and no rate limit."""
+        home = origin_of(self._base)
         return replace(
             spec,
             base_url=self._to_local_origins(self._base),
-            allowed_origins=tuple(map(self._to_local_origins, spec.allowed_origins)),
+            allowed_origins=tuple(
+                dict.fromkeys(server.url for origin, server in self._servers.items() if origin != home)
+            ),
             auth=self._localized_auth(spec.auth, options),
             limits=Limits(concurrency=1),
             tables=tuple(map(self._localized_table, spec.tables)),
@@ -88,11 +92,22 @@ class MockAPI:
 
     def _localized_table(self, table: TableSpec) -> TableSpec:
         requests = tuple(map(self._to_local_origins, table.requests))
+        table = replace(table, job=self._localized_job(table.job))
         write = table.write
         if write is None:
             return replace(table, requests=requests)
         local = {each: self._localized_write(write.request(each)) for each in WRITE_OPERATIONS}
         return replace(table, requests=requests, write=replace(write, **local))
+
+    def _localized_job(self, job: JobSpec | None) -> JobSpec | None:
+        """The job with local addresses, polled without waiting."""
+        if job is None:
+            return None
+        create = replace(job.create, request=self._to_local_origins(job.create.request))
+        if job.poll is None:
+            return replace(job, create=create)
+        poll = replace(job.poll, request=self._to_local_origins(job.poll.request), every_s=0.0)
+        return replace(job, create=create, poll=poll)
 
     def _localized_write(self, request: WriteRequest | None) -> WriteRequest | None:
         if request is None:
@@ -153,9 +168,13 @@ class _ReceivedRequest:
     body: bytes
 
 
-def _spec_origins(spec: AdapterSpec, base: str, options: Mapping[str, Any]) -> list[str]:
-    """Every origin that the spec may send requests to, its own first."""
-    urls = [base, *spec.allowed_origins, *_auth_urls(spec.auth, options).values()]
+def _all_origins(
+    spec: AdapterSpec, base: str, options: Mapping[str, Any], exchanges: Sequence[RecordedExchange]
+) -> list[str]:
+    """Every origin of the spec and of the requests of the case, that of the spec first."""
+    absolute = [exchange.target for exchange in exchanges if not exchange.target.startswith("/")]
+    allowed = [origin for origin in spec.allowed_origins if "*" not in origin]
+    urls = [base, *allowed, *_auth_urls(spec.auth, options).values(), *absolute]
     try:
         return list(dict.fromkeys(origin_of(url) for url in urls))
     except ConfigError as error:

@@ -23,6 +23,7 @@ from unify.adapters.http import retry
 from unify.adapters.http.errors import TransportErrorMapper, quote_body, response_error, was_not_sent
 from unify.adapters.http.messages import (
     UNPROTECTED_MESSAGE,
+    AllowedOrigins,
     Authentication,
     AuthFlow,
     ClientOptions,
@@ -85,7 +86,7 @@ class HttpClient:
         self._auth_lock = threading.Lock()
         self.redactor.add_param_names(*self._auth.secret_params)
         self._add_secrets()
-        self._allowed_origins = frozenset([self.origin, *map(origin_of, options.allowed_origins)])
+        self._allowed_origins = AllowedOrigins([self.origin, *options.allowed_origins])
         self._token_hints = options.token_hints
         self._requires_tls = options.requires_tls
         self._credentials_hint = options.credentials_hint or "the connection's options"
@@ -178,6 +179,11 @@ class HttpClient:
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.time(), UTC)
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Wait between two requests of a job. Raises Interrupted after ``cancel(stop)``."""
+        if self._throttle.clock.wait(stop, seconds):
+            raise interrupted_error()
 
     def is_allowed(self, url: str) -> bool:
         """Whether requests may go to ``url``: the connection's origin or an allowed one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias, TypeVar
@@ -83,6 +83,25 @@ def _parse_origin(url: str) -> str:
         raise ConfigError(f"{url!r} is not a URL that starts with http:// or https://")
     name = f"[{host}]" if ":" in host else host.rstrip(".")
     return f"{scheme}://{name}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{name}:{port}"
+
+
+class AllowedOrigins:
+    """Origins to which requests may go; ``https://*.example.com`` is every host below example.com."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        found = [origin_of(origin) for origin in origins]
+        self._exact = frozenset(origin for origin in found if "://*." not in origin)
+        self._domains = tuple(
+            (scheme, host.removeprefix("*"))
+            for scheme, _, host in (origin.partition("://") for origin in found)
+            if host.startswith("*.")
+        )
+
+    def __contains__(self, origin: str) -> bool:
+        scheme, _, host = origin.partition("://")
+        return origin in self._exact or any(
+            scheme == allowed and host.endswith(domain) for allowed, domain in self._domains
+        )
 
 
 UNPROTECTED_MESSAGE = (

@@ -7,6 +7,7 @@
     read_plan        ReadPlan: the scopes of a read (`for_each` row, time window), their requests, in words
     scope_reader     ScopeReader: reads the pages of one scope
     response_page    ResponsePageInfo: one response as a page, and what identifies its rows
+    jobs             jobs of the API, whose result is a table
     page_fetcher     PageFetcher: threads that fetch pages of several scopes, in the order of each scope
     shared_responses  responses that several tables of one request read
     deleted_rows     the list of deleted rows of a table

@@ -29,6 +29,7 @@ from unify.adapters.http.rate_limit import Clock, RateLimiter
 from unify.adapters.http.retry import quota_left
 from unify.adapters.options import choose_auth, expand_list_options
 from unify.adapters.rest.deleted_rows import deleted_rows_table, deletions_page
+from unify.adapters.rest.jobs.job_reader import JobScopeReader
 from unify.adapters.rest.page_fetcher import PageFetcher
 from unify.adapters.rest.pushdown import apply_filters
 from unify.adapters.rest.read_plan import ReadPlan, Scope
@@ -118,7 +119,7 @@ class RESTAdapter(Adapter):
         source.expect_rows(read.rows_location)
         with self._track_read() as stop, self._open_client(source.table, read, stop) as client:
             context = ReadContext(
-                plan, client, RowLimit(read.limit), stop, self.listeners, self._redactor.redact
+                plan, client, self._client, RowLimit(read.limit), stop, self.listeners, self._redactor.redact
             )
             readers = (self.make_reader(context, scope) for scope in plan.scopes())
             workers = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
@@ -153,7 +154,9 @@ class RESTAdapter(Adapter):
             return
         source = TableSource(self.connection, self.spec, deleted_rows_table(table, deleted), self.options)
         plan = ReadPlan(source, Read(read.parents, read.since), read.now or self._client.now())
-        context = ReadContext(plan, self._client, RowLimit(None), stop, self.listeners, self._redactor.redact)
+        context = ReadContext(
+            plan, self._client, self._client, RowLimit(None), stop, self.listeners, self._redactor.redact
+        )
         readers = (ScopeReader(context, scope) for scope in plan.scopes())
         fetcher = PageFetcher(readers, self.spec.limits.concurrency, lambda: self._client.cancel(stop))
         with closing(fetcher.pages()) as pages:
@@ -161,7 +164,7 @@ class RESTAdapter(Adapter):
                 yield deletions_page(fetched.page, table.key, deleted)
 
     def make_reader(self, context: ReadContext, scope: Scope) -> ScopeReader:
-        return ScopeReader(context, scope)
+        return (JobScopeReader if context.plan.source.job is not None else ScopeReader)(context, scope)
 
     def _restore_progress(self, source: TableSource, progress: ReadProgress) -> None:
         source.restore_state(progress.state, progress.repairs)
@@ -310,10 +313,11 @@ class RESTAdapter(Adapter):
         if self.spec.check is not None:
             return TableSpec("check", (self.spec.check.request,), paging=Paging("none"))
         for table in self.spec.tables:
-            if table.for_each is None and table.live is None:
+            if table.for_each is None and table.live is None and table.job is None:
                 return table
         raise ConfigError(
-            f"{self.connection}: every table of {self.spec.path} has parents; add a request under check:"
+            f"{self.connection}: every table of {self.spec.path} has parents or a job; "
+            "add a request under check:"
         )
 
     def _read_identity(self, response: Response) -> str:

@@ -85,6 +85,8 @@ class ReadPlan(Struct, frozen=True):
         return make_paginator(paging, self.source.paging_state, sequential=sequential, begin=begin)
 
     def first_request(self, scope: Scope) -> Request:
+        if self.source.job is not None:
+            return self.source.job.first_request(self.variables(scope))
         first, *_ = next(make_paginator(self.source.paging, sequential=True))
         return self.source.request_builder.build_request(self.variables(scope), first)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import msgspec
 
@@ -74,8 +74,10 @@ class RequestBuilder:
     def _build_url(self, variables: Mapping[str, Any]) -> str:
         path = self._table.path
         leading = _LEADING_VARIABLE.match(path)
-        if leading and _ABSOLUTE.match(str(variables.get(leading[1], ""))):
+        start = str(variables.get(leading[1], "")) if leading else ""
+        if leading and (_ABSOLUTE.match(start) or start.startswith("/")):
             start = template.render_text(leading[0], variables, "plain").rstrip("/")
+            start = urljoin(f"{self._base}/", start) if start.startswith("/") else start
             return start + template.render_text(path[leading.end() :], variables, "path")
         rendered = template.render_text(path, variables, "path")
         if _ABSOLUTE.match(rendered):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -21,6 +22,7 @@ from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.row_tally import RowTally
 from unify.adapters.rest.incremental import is_older
+from unify.adapters.rest.jobs.table_job import JobClient
 from unify.adapters.rest.read_plan import ReadPlan, Scope
 from unify.adapters.rest.response_page import ResponsePageInfo, rows_digest
 from unify.adapters.rest.shared_responses import PageClient
@@ -52,6 +54,7 @@ class ReadContext(Struct, frozen=True):
 
     plan: ReadPlan
     client: PageClient
+    job_client: JobClient
     row_limit: RowLimit
     cancel_event: threading.Event
     listeners: Listeners = field(default_factory=Listeners)
@@ -254,7 +257,7 @@ class ScopeReader:
         rules = (*(ErrorRule(status, "end") for status in page_request.end_statuses), *rules)
         while True:
             builder = self._source.request_builder
-            request = builder.build_request(self._variables, page_request)
+            request = builder.build_request(self._request_variables(number), page_request)
             try:
                 return self._fetch(request, rules)
             except NotFound as error:
@@ -269,6 +272,9 @@ class ScopeReader:
             except SourceError as error:
                 error.message += page_request.error_advice
                 raise
+
+    def _request_variables(self, number: int) -> Mapping[str, Any]:  # noqa: ARG002 - see JobScopeReader
+        return self._variables
 
     def _fetch(self, request: Request, rules: Sequence[ErrorRule]) -> Response:
         return self._context.client.fetch(request, rules, self._context.cancel_event)

@@ -16,6 +16,7 @@ from unify.adapters.formats.body import RecordSelector, ResponseBody
 from unify.adapters.formats.records import parse_body
 from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PagingState, RequestTraits, missing_paths
+from unify.adapters.rest.jobs.table_job import TableJob
 from unify.adapters.rest.request_builder import RequestBuilder
 from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, TableSpec
@@ -51,6 +52,7 @@ class TableSource:
         )
         self._request_builders = [RequestBuilder(spec, each, options, self.paging) for each in self._variants]
         self.request_builder = self._request_builders[0]
+        self.job = TableJob(table.job, spec, options) if table.job is not None else None
         self.paging_state = PagingState(has_key=bool(table.key), request=_request_traits(table))
         self.reported_paging: Paging | None = None
         self.detected_pagings: dict[str, None] = {}  # as text

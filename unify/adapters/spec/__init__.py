@@ -4,6 +4,7 @@
     table_keys      the keys of a table that are mappings, such as for_each and incremental
     auth            the authentication schemes and their keys
     paging          the pagination styles and their keys
+    job             the job whose result a table reads, and its keys
     write           how rows are written, and its keys
     schema          derives the schema of a Struct's keys: text, number, list, object, union
     formats         the formats of texts: names, durations, URLs, paths, column types, numbers

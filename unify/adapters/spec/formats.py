@@ -24,7 +24,9 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 _METHODS = ("GET", "POST")  # methods of requests that read
 _WRITE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
-_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+_ORIGIN = re.compile(
+    r"https?://(?:\*\.[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?"
+)
 _PORT = re.compile(r"[0-9]{1,5}")
 _PATH = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
 _VARIABLE_LIKE = re.compile(r"\{\s*[A-Za-z_][\w.\[\]!:()-]*\s*\}")
@@ -109,7 +111,7 @@ def _check_request_line(value: str, methods: Sequence[str]) -> str:
         raise ValueError(f"method {method!r} is not supported{hint}")
     if urlsplit(target).scheme in ("http", "https"):
         _check_absolute_url(target)
-    elif not target.startswith("/") or target.startswith("//"):
+    elif not target.startswith(("/", "{")) or target.startswith("//"):
         raise ValueError(f"{target!r} is not a path; a path starts with a single /, such as GET /items")
     _check_url_characters(target)
     return f"{method} {target}"
@@ -136,7 +138,8 @@ def check_url_template(value: str) -> str:
 
 
 def check_origin(value: str) -> str:
-    problem = "is not an origin; write https://HOST or https://HOST:PORT"
+    """An origin, or the origins of all hosts below one: ``https://*.example.com``."""
+    problem = "is not an origin; write https://HOST, https://HOST:PORT or https://*.DOMAIN"
     return _require(value, _ORIGIN.fullmatch(value), problem).rstrip("/")
 
 
@@ -291,7 +294,7 @@ ParentRefresh = Annotated[
     ),
 ]
 RequestLine = Annotated[
-    str, TextFormat("request", check_request, "^(GET|POST) (/|https?://)", "a request such as GET /items")
+    str, TextFormat("request", check_request, r"^(GET|POST) (/|\{|https?://)", "a request such as GET /items")
 ]
 WriteRequestLine = Annotated[
     str,

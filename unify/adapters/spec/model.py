@@ -27,6 +27,7 @@ from unify.adapters.spec.formats import (
     URLTemplate,
     WebURL,
 )
+from unify.adapters.spec.job import JobSpec
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.schema import Named, OneOrMore, doc
 from unify.adapters.spec.table_keys import (
@@ -184,6 +185,10 @@ class TableSpec(Struct, frozen=True):
     flatten: Annotated[
         Hundred | None, doc("Levels of objects that become columns.", "1", default="every level")
     ] = None
+    job: Annotated[
+        JobSpec | None,
+        doc("Job whose result the request downloads.", "{create: {request: POST /reports}, poll: …}"),
+    ] = None
     paging: Annotated[Paging | None, doc("Pagination.", "{type: none}", default="the adapter's")] = None
     incremental: Annotated[Incremental | None, doc("Load only changed rows.", "{cursor: id}")] = None
     refresh: Annotated[RefreshSpec, doc("When and how to refresh.", "{every: 1 hour}")] = RefreshSpec()
@@ -262,7 +267,11 @@ class AdapterSpec(Struct, frozen=True):
     ] = ()
     allowed_origins: Annotated[
         tuple[OriginURL, ...],
-        doc("Other origins of next pages and redirects; they get no credentials.", "[https://a.example]"),
+        doc(
+            "Other origins of next pages, redirects and downloads; they get no credentials. "
+            "`https://*.a.example` are all hosts of a domain.",
+            "[https://a.example]",
+        ),
     ] = ()
     check: Annotated[CheckSpec | None, doc("Request of `unify check`.", "{request: GET /user}")] = None
     views: Annotated[tuple[View, ...], doc("Views over the tables.")] = ()

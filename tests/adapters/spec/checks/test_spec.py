@@ -22,6 +22,33 @@ MISTAKES = [
         "format: date, window: 1 hour}\n",
         "incremental.window: a window of less than a day requires a format with a time, not date",
     ),
+    # jobs
+    (
+        "    job: {create: {request: POST /jobs, body: {x: '{y}'}, values: {id: id}}}\n",
+        "tables.orders.job.create.body.x: unknown variable {y}",
+    ),
+    (
+        "    job: {create: {request: POST /jobs, values: {id: id}}}\n",
+        "tables.orders.job: the request of the table uses no value of the job, such as its URL",
+    ),
+    (
+        "    params: {j: '{id}'}\n    job: {create: {request: GET /jobs, body: {a: 1}, values: {id: id}}}\n",
+        "job.create.body: a GET request has no body",
+    ),
+    (
+        "    params: {j: '{id}'}\n    job: {create: {request: GET /jobs, values: {id: id}}, "
+        "poll: {request: 'GET /jobs', status: state}}\n",
+        "job.poll: status requires done",
+    ),
+    (
+        "    params: {j: '{id}'}\n    job: {create: {request: GET /jobs, values: {id: id}}, "
+        "poll: {request: 'GET /jobs', done: ok}}\n",
+        "job.poll.done: requires status",
+    ),
+    (
+        "    params: {j: '{id}'}\n    live: {}\n    job: {create: {request: GET /jobs, values: {id: id}}}\n",
+        "tables.orders.job: a live table reads no job: each query would create one",
+    ),
     # filters
     (
         "    filters: {at: {ops: ['>=', '<=']}}\n",
@@ -81,11 +108,11 @@ MISTAKES = [
     ("    params: {q: '{tokn:odata}'}\n", "unknown variable {tokn}; did you mean token?"),
     # keys and values
     ("    requets: x\n", "9:5: tables.orders.requets: unknown key"),
-    ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in refresh"),
+    ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in poll or in refresh"),
     ("    concurrency: 2\n", "9:5: tables.orders.concurrency: unknown key; it belongs in limits"),
     (
         "    incremental: {cursor: at, param: since, every: 1 hour}\n",
-        "every: unknown key; it belongs in refresh",
+        "every: unknown key; it belongs in poll or in refresh",
     ),
     ("    parms: {}\n", "9:5: tables.orders.parms: unknown key; did you mean params?"),
     ("    description:\n", "9:17: tables.orders.description: has no value; expected a string"),

@@ -2,6 +2,7 @@
 
     spec    names, parents, views, and variables outside the tables
     table   the keys of one table
+    job     the job of a table
     write   how a table is written
     values  what all of them use: variables in texts, distinct names, rules for errors
 

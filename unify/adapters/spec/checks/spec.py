@@ -69,7 +69,15 @@ def _resolve_shares(tables: Sequence[TableSpec], report: ProblemReport) -> tuple
         source = own.get(table.shares or "")
         if table.shares is None:
             resolved.append(table)
-        elif source is None or source is table or source.shares is not None or source.live or table.live:
+        elif (
+            source is None
+            or source is table
+            or source.shares is not None
+            or source.live
+            or table.live
+            or source.job
+            or table.job
+        ):
             text = f"{table.shares} is no stored table with a request of its own"
             report.add_problem(path, text + did_you_mean(table.shares, set(own) - {table.name}))
             resolved.append(replace(table, requests=table.requests or ("GET /",)))

@@ -9,6 +9,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from unify.adapters.spec import formats, template
+from unify.adapters.spec.checks.job import job_texts, validate_job
 from unify.adapters.spec.checks.values import (
     validate_distinct_names,
     validate_error_rules,
@@ -52,16 +53,19 @@ class TableValidator:
             "body": table.body,
             "form": table.form,
         }
+        self._job_texts = job_texts(table.job)
 
     def validate(self) -> None:
         known = self._known_variables()
+        values = set(self._table.job.values) if self._table.job is not None else set()
         for key, value in self._request.items():
-            self._validate_variables(value, known, key)
+            self._validate_variables(value, known and known | values, key)
+        validate_job(self._table, known, self._path, self._report)
         self._validate_variables(self._table.where, self._options, "where")
         self._validate_format()
         self._validate_body()
         self._validate_for_each()
-        self._validate_columns(known)
+        self._validate_columns(known and known | values)
         self._validate_kept_columns()
         self._validate_paging()
         self._validate_incremental()
@@ -118,7 +122,10 @@ class TableValidator:
         if each is None or not each.columns:
             return
         columns = set(each.columns)
-        if not columns & _variables_in(self._request) and self._table.live is None:
+        if (
+            not columns & _variables_in([*self._request.values(), *self._job_texts])
+            and self._table.live is None
+        ):
             names = ", ".join(f"{{{name}}}" for name in each.columns)
             self._add(f"the request uses none of {names}: every row would send the same request", "for_each")
         if each.batch is None:
@@ -186,7 +193,8 @@ class TableValidator:
         incremental = self._table.incremental
         if incremental is None:
             return
-        used = _variables_in({key: value for key, value in self._request.items() if key != "headers"})
+        texts = [value for key, value in self._request.items() if key != "headers"]
+        used = _variables_in([*texts, *self._job_texts])
         if incremental.param and "cursor" in used:
             self._add("expected param or {cursor} in the request, not both", "incremental", "param")
         if not incremental.param and "cursor" not in used and incremental.order != "desc":
