@@ -7,7 +7,7 @@ import pytest
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.rest_tables import MakeAdapter, table
 from unify.adapters.base import Read
-from unify.adapters.rest.table_source import RecordFilter
+from unify.adapters.rest.rows.record_filter import RecordFilter
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.table_keys import ColumnDef
 from unify.config.secrets import Secret

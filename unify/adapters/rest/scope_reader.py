@@ -25,8 +25,8 @@ from unify.adapters.rest.incremental import is_older
 from unify.adapters.rest.jobs.table_job import JobClient
 from unify.adapters.rest.read_plan import ReadPlan, Scope
 from unify.adapters.rest.response_page import ResponsePageInfo, rows_digest
+from unify.adapters.rest.rows.record_filter import RecordFilter
 from unify.adapters.rest.shared_responses import PageClient
-from unify.adapters.rest.table_source import RecordFilter
 from unify.adapters.spec import template
 from unify.adapters.spec.model import ErrorRule
 from unify.errors import BadResponse, NotFound, SourceError
@@ -206,6 +206,8 @@ class ScopeReader:
             self._tally.add_page(number, page_info, self._plan.paging, self._source.paging_state)
         self._loop_guard.check_page(number, page_request, page_info, self._plan.paging, self._probe_page)
         rows = self._record_filter.filter_rows(body.rows) if not page_request.is_probe else ()
+        values = self._computed_values(body)
+        rows = self._source.expressions.apply(rows, values, self._variables)
         self._context.row_limit.count_rows(len(rows))
         if number == 0:
             self._first_row_count = page_info.row_count
@@ -218,7 +220,7 @@ class ScopeReader:
             skipped=response.status if response.skipped and number == 0 else 0,
             repairs=body.repairs,
         )
-        return self._make_page(rows, self._computed_values(body), position), page_info
+        return self._make_page(rows, values, position), page_info
 
     def _make_page(self, rows: Sequence[bytes], values: Mapping[str, Scalar], position: PagePosition) -> Page:
         return Page(rows, values, self._scope.key, self._first_number + position.number, position=position)

@@ -18,6 +18,7 @@ from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PagingState, RequestTraits, missing_paths
 from unify.adapters.rest.jobs.table_job import TableJob
 from unify.adapters.rest.request_builder import RequestBuilder
+from unify.adapters.rest.rows.row_expressions import RowExpressions
 from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.paging import Paging
@@ -56,6 +57,7 @@ class TableSource:
         self.paging_state = PagingState(has_key=bool(table.key), request=_request_traits(table))
         self.reported_paging: Paging | None = None
         self.detected_pagings: dict[str, None] = {}  # as text
+        self.expressions = RowExpressions(table)
         self.computed_columns = tuple(column for column in table.columns if _is_computed(column))
         self._selector = _record_selector(table)
         self._spec = spec
@@ -211,6 +213,8 @@ class TableSource:
         if paging.type != "auto":
             missing = ", ".join(missing_paths(paging, self.paging_state))
             notes += [f"in no response: {missing}"] if missing else []
+        if self.expressions.missing_columns:
+            notes.append(f"in no row, but in SQL of the spec: {', '.join(self.expressions.missing_columns)}")
         return [*notes, *self.paging_state.notes]
 
 
@@ -303,50 +307,3 @@ def _record_selector(table: TableSpec) -> RecordSelector:
 def _is_computed(column: ColumnDef) -> bool:
     source = column.source or ""
     return source.startswith("$") or bool(template.variable_names(source))
-
-
-class RecordFilter:
-    """Keeps the rows that match ``where``. Conditions without a value do not apply."""
-
-    def __init__(self, where: Mapping[str, Sequence[str]], variables: template.Variables) -> None:
-        self._conditions = [
-            (path.split("."), values)
-            for path, texts in where.items()
-            if (
-                values := {
-                    _fold_case(template.render_text(text, variables, "plain"))
-                    for text in _active_texts(texts, variables)
-                }
-            )
-        ]
-
-    def filter_rows(self, rows: Sequence[bytes]) -> Sequence[bytes]:
-        """The matching rows, each one JSON value, in their order."""
-        if not self._conditions:
-            return rows
-        return [row for row in rows if self._matches(msgspec.json.decode(row))]
-
-    def _matches(self, row: object) -> bool:
-        return all(_fold_case(_member_value(row, steps)) in values for steps, values in self._conditions)
-
-
-def _active_texts(texts: Sequence[str], variables: template.Variables) -> list[str]:
-    """The texts whose variables all have a value; an empty option has none."""
-    return [
-        text
-        for text in texts
-        if template.has_values(text, variables) and template.render_text(text, variables, "plain") != ""
-    ]
-
-
-def _member_value(row: object, steps: Sequence[str]) -> object:
-    for step in steps:
-        row = row.get(step) if isinstance(row, dict) else None
-    return row
-
-
-def _fold_case(value: object) -> str | None:
-    """``value`` for a case-insensitive comparison; numbers and booleans as in JSON."""
-    if value is None or isinstance(value, str):
-        return value.casefold() if value is not None else None
-    return msgspec.json.encode(value).decode().casefold()

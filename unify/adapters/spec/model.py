@@ -127,6 +127,7 @@ class TableSpec(Struct, frozen=True):
     """A table of a spec.
 
     ``more_rows``          further lists of rows, after those of ``rows``.
+    ``condition``          ``where`` as an expression.
     ``inherited_columns``  columns whose values are copied into the rows from the objects around them.
     ``filter_values``      the values that a query gives for filters, by column: variables of the request.
     """
@@ -172,7 +173,12 @@ class TableSpec(Struct, frozen=True):
     csv: Annotated[CSVFormat, doc("Format of CSV bodies.", '{delimiter: ";"}')] = DETECTED_CSV
     where: Annotated[
         Mapping[DottedPath, OneOrMore[str]],
-        doc("Rows to keep: path and text, or texts, equal in any case.", '{owner.login: "{org}"}'),
+        doc(
+            "Rows to keep: path and text, or texts, equal in any case; or a DuckDB expression over the "
+            "columns of a row.",
+            "amount > 0 and kind <> 'test'",
+            written_as=str | Mapping[DottedPath, OneOrMore[str]],
+        ),
     ] = {}
     key: Annotated[OneOrMore[ColumnName], doc("Columns that identify a row.", "id")] = ()
     for_each: Annotated[
@@ -204,13 +210,24 @@ class TableSpec(Struct, frozen=True):
     format: Annotated[ResponseFormat, doc("Format of responses.", "csv")] = "json"
     write: Annotated[WriteSpec | None, doc("How rows are written.", "{columns: …, insert: …}")] = None
     more_rows: tuple[str, ...] = ()
+    condition: str | None = None
     inherited_columns: tuple[InheritedColumn, ...] = ()
     filter_values: Mapping[str, Json] = {}
     line: int = 0
 
     @classmethod
-    def from_keys(cls, *, rows: tuple[str, ...] = (), **values: Any) -> Self:
-        return cls(rows=rows[0] if rows else None, more_rows=rows[1:], **values)
+    def from_keys(
+        cls,
+        *,
+        rows: tuple[str, ...] = (),
+        where: str | Mapping[str, tuple[str, ...]] | None = None,
+        **values: Any,
+    ) -> Self:
+        condition = where if isinstance(where, str) else None
+        texts = where if isinstance(where, Mapping) else {}
+        return cls(
+            rows=rows[0] if rows else None, more_rows=rows[1:], where=texts, condition=condition, **values
+        )
 
     @property
     def method(self) -> str:

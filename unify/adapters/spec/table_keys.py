@@ -55,6 +55,11 @@ class ColumnDef(Struct, frozen=True):
         ColumnSource | None,
         doc("Path in the row, `$.path` in the body, or `{variable}`.", '"{repo}"', default="the name"),
     ] = field(name="from", default=None)
+    sql: Annotated[
+        str | None,
+        doc("DuckDB expression over the columns of the row, and `{variable}`s.", "first || ' ' || last"),
+    ] = None
+    value: Annotated[Json, doc("Constant: a text, a number, true or false.", "card")] = None
 
 
 class InheritedColumn(Struct, frozen=True):

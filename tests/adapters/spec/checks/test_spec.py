@@ -22,6 +22,13 @@ MISTAKES = [
         "format: date, window: 1 hour}\n",
         "incremental.window: a window of less than a day requires a format with a time, not date",
     ),
+    # expressions
+    ("    columns: {n: {sql: 'a + {rate}'}}\n", "tables.orders.columns.n.sql: unknown variable {rate}"),
+    ("    columns: {n: {sql: '{token}'}}\n", "columns.n.sql: a secret option cannot be stored in a table"),
+    ("    columns: {n: {sql: 'sum(a)'}}\n", "columns.n.sql: an expression reads one row: no aggregates"),
+    ("    columns: {n: {sql: a, value: 1}}\n", "columns.n: expected one of from, sql and value"),
+    ("    columns: {n: {value: [1]}}\n", "columns.n.value: expected a text, a number, true or false"),
+    ("    where: a >\n", "9:12: tables.orders.where: the expression cannot be parsed"),
     # jobs
     (
         "    job: {create: {request: POST /jobs, body: {x: '{y}'}, values: {id: id}}}\n",
@@ -108,7 +115,7 @@ MISTAKES = [
     ("    params: {q: '{tokn:odata}'}\n", "unknown variable {tokn}; did you mean token?"),
     # keys and values
     ("    requets: x\n", "9:5: tables.orders.requets: unknown key"),
-    ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in poll or in refresh"),
+    ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in refresh"),
     ("    concurrency: 2\n", "9:5: tables.orders.concurrency: unknown key; it belongs in limits"),
     (
         "    incremental: {cursor: at, param: since, every: 1 hour}\n",

@@ -15,6 +15,7 @@ from unify.adapters.spec.checks.values import (
     validate_error_rules,
     validate_variables,
 )
+from unify.adapters.spec.expressions import parse_expression
 from unify.adapters.spec.formats import NUMBER_FORMATS
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.paging import Paging
@@ -62,6 +63,8 @@ class TableValidator:
             self._validate_variables(value, known and known | values, key)
         validate_job(self._table, known, self._path, self._report)
         self._validate_variables(self._table.where, self._options, "where")
+        if self._table.condition is not None:
+            self._validate_expression(self._table.condition, known, "where")
         self._validate_format()
         self._validate_body()
         self._validate_for_each()
@@ -147,6 +150,27 @@ class TableValidator:
             if secrets & set(template.variable_names(source)):
                 self._add("a secret option cannot be stored in a table", "columns", column.name, "from")
             self._validate_column_format(column)
+            self._validate_computed_column(column, known, secrets)
+
+    def _validate_computed_column(self, column: ColumnDef, known: set[str] | None, secrets: set[str]) -> None:
+        given = [key for key in ("source", "sql", "value") if getattr(column, key) is not None]
+        if len(given) > 1:
+            self._add("expected one of from, sql and value", "columns", column.name)
+        if isinstance(column.value, dict | list):
+            self._add("expected a text, a number, true or false", "columns", column.name, "value")
+        if column.sql is not None:
+            self._validate_expression(column.sql, known, "columns", column.name, "sql")
+            if secrets & set(template.variable_names(column.sql)):
+                self._add("a secret option cannot be stored in a table", "columns", column.name, "sql")
+
+    def _validate_expression(self, text: str, known: set[str] | None, *steps: str) -> None:
+        try:
+            variables = parse_expression(text).variables
+        except ValueError as error:
+            self._add(str(error), *steps)
+            return
+        for name in variables:
+            self._validate_variables(f"{{{name}}}", known, *steps)
 
     def _validate_column_format(self, column: ColumnDef) -> None:
         if column.format is None or column.type is None:

@@ -1,0 +1,1 @@
+"""Tests of what a spec does with the rows of a page."""
