@@ -31,6 +31,8 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "s3": ("unify.adapters.files.adapters", "S3Adapter"),
     "sftp": ("unify.adapters.files.adapters", "SFTPAdapter"),
     "webdav": ("unify.adapters.files.adapters", "WebDAVAdapter"),
+    "adbc": ("unify.adapters.database.drivers.adbc", "AdbcAdapter"),
+    "odbc": ("unify.adapters.database.drivers.odbc", "OdbcAdapter"),
     "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
     "mysql": ("unify.adapters.database.mysql.adapter", "MySQLAdapter"),
     "sqlite": ("unify.adapters.database.sqlite.adapter", "SQLiteAdapter"),
@@ -129,4 +131,6 @@ class RelationalDefinition(Struct, frozen=True):
             )
         redactor.add(*(value.reveal() for value in values.values() if isinstance(value, Secret)))
         with redactor.redact_errors():
-            return adapter_class(connection.name, values, connection.tables)
+            adapter = adapter_class(connection.name, values, connection.tables)
+        redactor.add(*adapter.secrets())  # also parts of options, such as the password of an address
+        return adapter

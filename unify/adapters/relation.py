@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -96,11 +96,23 @@ class RelationRead(Struct, frozen=True):
     null_counter: str = ""
 
 
+class ArrowStream(Protocol):
+    """Rows that DuckDB reads as a table, anew for each scan, by the Arrow PyCapsule interface."""
+
+    @property
+    def name(self) -> str:
+        """The name under which it is registered in a DuckDB connection, and no other stream."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the capsule of the rows."""
+
+
 class Relation(Struct, frozen=True):
     """One SELECT in DuckDB's SQL over the attached source.
 
     ``sent``  what the source receives (SQL, requests), for explain; no secrets.
     ``null_columns``  those whose values the expression ``null_counter`` counts.
+    ``streams``  tables that the SELECT reads as temp.main.NAME: they are registered where it runs.
     """
 
     sql: str
@@ -108,6 +120,7 @@ class Relation(Struct, frozen=True):
     sent: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     null_columns: tuple[str, ...] = ()
+    streams: tuple[ArrowStream, ...] = ()
 
 
 class SourceLoadRequest(Struct, frozen=True):

@@ -14,6 +14,12 @@ _INTERNAL_NAME = re.compile(r"\n{0,2}Did you mean \"[^\"\n]*__ducklake_metadata[
 _CLOSED_RESULT = re.compile(
     r"^Attempting to execute an unsuccessful or closed pending query result\s+Error: "
 )
+# Around the error of an Arrow stream in Python (adapters.database.drivers.streams).
+_STREAM_ERROR = re.compile(
+    r"^arrow_scan: get_(?:next|schema) failed\(\): (?:\w+: )?(?:Unknown error: )?(?P<text>.*?)"
+    r"\. Detail: Python exception: .*$",
+    re.DOTALL,
+)
 _STACK = re.compile(r"\n(?:This error signals an assertion failure|Stack Trace:)")
 
 _NO_SUCH_NUMBER = re.compile(r"No snapshot found at version (\d+)")
@@ -107,6 +113,7 @@ def clean_message(error: BaseException) -> str:
     text = _PREFIX.sub("", text, count=1)
     if _CLOSED_RESULT.match(text):
         text = _PREFIX.sub("", _CLOSED_RESULT.sub("", text), count=1)
+    text = _STREAM_ERROR.sub(r"\g<text>", text)
     text = text.replace("bindings: : ", "bindings: ")  # a formatting error of DuckDB
     return _INTERNAL_NAME.sub("", text).strip() or type(error).__name__
 

@@ -1,4 +1,7 @@
-"""The same statements over each kind of source: DuckDB and SQLite files, MariaDB, PostgreSQL, a folder."""
+"""The same statements over each kind of source.
+
+DuckDB and SQLite files, MariaDB, PostgreSQL, also through drivers of ADBC and ODBC, and a folder.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,15 @@ import pytest
 
 import unify
 from tests.support.mysql_server import MySQLServer
-from tests.support.postgres_server import PostgresServer
+from tests.support.odbc_drivers import POSTGRES_DRIVER, has_odbc_driver
+from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.stores import create_home
 from unify.api.session import PythonSession
 from unify.errors import QueryError, UnifyError, UnknownName
 
 pytestmark = [pytest.mark.lake, pytest.mark.process, pytest.mark.socket]
 
-KINDS = ("duck", "lite", "maria", "pg", "box")
+KINDS = ("duck", "lite", "maria", "pg", "ad", *(["od"] if has_odbc_driver(POSTGRES_DRIVER) else []), "box")
 TABLES = (
     "create table orders(id integer primary key, customer varchar(10), day date)",
     "insert into orders values "
@@ -75,6 +79,24 @@ def session(
         "lite": {"adapter": "sqlite", "options": {"path": "shop.sqlite"}},
         "maria": {"adapter": "mysql", "options": mysql_server.options(maria)},
         "pg": {"adapter": "postgres", "options": postgres_server.options(pg)},
+        "ad": {
+            "adapter": "adbc",
+            "options": {
+                "driver": "postgresql",
+                "uri": f"postgresql://127.0.0.1:{postgres_server.port}/{pg}",
+                "user": "postgres",
+                "password": PASSWORD,
+            },
+        },
+        "od": {
+            "adapter": "odbc",
+            "options": {
+                "driver": POSTGRES_DRIVER,
+                "parameters": ["Server=127.0.0.1", f"Port={postgres_server.port}", f"Database={pg}"],
+                "user": "postgres",
+                "password": PASSWORD,
+            },
+        },
         "box": {"adapter": "files", "options": {"folder": "box"}},
     }
     path = folder / "connections.yaml"
@@ -146,6 +168,13 @@ def test_what_the_source_does_not_have_or_allow_is_said(session: PythonSession, 
         f"{kind}.orders: live\n"
     )
     assert {name for _, name, *_ in rows(session, f"show tables from {kind}")} >= {"orders", "order_lines"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind in ("ad", "od")])
+def test_an_error_while_a_driver_fetches_rows_is_its_message(session: PythonSession, kind: str) -> None:
+    with pytest.raises(QueryError) as raised:
+        rows(session, f"from query('{kind}', 'select 1 / (id - 50) as n from orders')")
+    assert raised.value.message == f"{kind}: division by zero"
 
 
 @pytest.mark.parametrize(

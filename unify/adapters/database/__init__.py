@@ -14,6 +14,7 @@
     postgres      adapter `postgres`
     mysql         adapter `mysql`, for MariaDB also
     sqlite        adapter `sqlite`: a SQLite database file
+    drivers       adapters `odbc` and `adbc`: databases that DuckDB cannot reach
     duckdb_file   adapter `duckdb`: a DuckDB database file
     duckdb_writer  DuckDBFileWriter: writes such a file
 

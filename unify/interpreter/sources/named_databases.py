@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
@@ -17,6 +18,9 @@ from unify.errors import QueryError
 from unify.interpreter.sources.source_tables import SourceUse
 from unify.interpreter.sources.source_views import SourceViews
 from unify.language.table_names import split_table_name
+
+if TYPE_CHECKING:
+    from unify.adapters.relation import Relation
 
 
 class NamedDatabases:
@@ -44,14 +48,17 @@ class NamedDatabases:
 
         Raises QueryError if the user has attached a database of the same name.
         """
+        from unify.adapters.relation import Relation
+
         for use in uses:
             connection, schema, table = self.parts(use)
-            sql = (
-                self.views.relation(use, None).sql
+            relation = (
+                self.views.relation(use, None)
                 if use.is_live
-                else f"SELECT * FROM {qualified_name(use.name.schema, use.name.table)}"
+                else Relation(f"SELECT * FROM {qualified_name(use.name.schema, use.name.table)}", ())
             )
-            self._create_view(connection, schema, table, sql)
+            self.views.register_streams(relation)
+            self._create_view(connection, schema, table, relation)
 
     def full_name(self, use: SourceUse) -> str:
         """Return the name of three parts in SQL."""
@@ -62,7 +69,7 @@ class NamedDatabases:
         schema, table = split_table_name(use.name.table)
         return use.name.schema, schema or self.views.tables.first_schema(use.name.schema), table
 
-    def _create_view(self, connection: str, schema: str, table: str, sql: str) -> None:
+    def _create_view(self, connection: str, schema: str, table: str, relation: Relation) -> None:
         from unify.engine import duckdb
 
         with self.lake.cursor() as duck:
@@ -77,4 +84,6 @@ class NamedDatabases:
                 self._attached.add(connection)
             duck.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(connection)}.{quoted(schema)}")
             name = ".".join(map(quoted, (connection, schema, table)))
-            duck.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+            for stream in relation.streams:  # this connection binds the view, that of the user reads it
+                duck.register(stream.name, stream)
+            duck.execute(f"CREATE OR REPLACE VIEW {name} AS {relation.sql}")

@@ -36,12 +36,14 @@ class SourceViews:
         self.null_values = NullValues(self.lake, watcher)
         self._numbers = count(1)
         self._views: list[str] = []  # of the last statement
+        self._streams: list[str] = []  # the same
 
     def drop(self) -> None:
         """Drop the views of the previous statement."""
         self.tables.sources.end_statement()
         self.null_values.report()
-        views, self._views = self._views, []
+        streams, self._streams = self._streams, []
+        views, self._views = [*self._views, *(f"temp.main.{quoted(name)}" for name in streams)], []
         for view in views:
             try:
                 session_rows.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
@@ -53,17 +55,26 @@ class SourceViews:
         relation = self.relation(use, mention)
         for notice in relation.notices:
             self.watcher.notice(f"{use.name}: {notice}")
-        return self.create_view(relation.sql, str(use.name)), relation
+        return self.create_view(relation, str(use.name)), relation
 
-    def create_view(self, sql: str, description: str) -> str:
+    def create_view(self, relation: Relation, description: str) -> str:
         """Create a view of the statement; ``description`` is part of the name that DuckDB's errors show."""
+        self.register_streams(relation)
         view = f"temp.main.{quoted(f'{description} {next(self._numbers)}')}"
         try:
-            session_rows.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
+            session_rows.fetch_session_rows(
+                self.lake, f"CREATE OR REPLACE TEMP VIEW {view} AS {relation.sql}"
+            )
         except UnifyError as error:
             raise type(error)(f"{description}: {error.message}") from error
         self._views.append(view)
         return view
+
+    def register_streams(self, relation: Relation) -> None:
+        """Have the user's connection know the Arrow streams that a SELECT reads, until the statement ends."""
+        for stream in relation.streams:
+            self.lake.connection.register(stream.name, stream)
+            self._streams.append(stream.name)
 
     def relation(self, use: SourceUse, mention: TableMention | None) -> Relation:
         """Return the SELECT of the adapter for one mention of a table; None: for definitions.
