@@ -138,6 +138,17 @@ class PlannedRow(Struct, frozen=True):
     leaves: bool = False
 
 
+class WriteTarget(Struct, frozen=True):
+    """What a write was planned for, as digests that are compared.
+
+    ``options``  by name: the options of the connection that choose the account.
+    ``spec``     of the key ``write`` of the table.
+    """
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    spec: str = ""
+
+
 class RowOutcome(Struct, frozen=True):
     """What became of a row. ``created`` are columns of the response, such as the new id."""
 

@@ -167,9 +167,9 @@ COMMANDS: list[tuple[str, Command]] = [
         ),
     ),
     (
-        "export t to crm.people MIRROR by email when gone delete",
+        "export t to crm.people MIRROR by email when gone delete ADOPT",
         commands.ExportRows(
-            'SELECT * FROM "t"', TableName("crm", "people"), "mirror", ("email",), gone="delete"
+            'SELECT * FROM "t"', TableName("crm", "people"), "mirror", ("email",), gone="delete", adopt=True
         ),
     ),
     (
@@ -194,7 +194,7 @@ COMMANDS: list[tuple[str, Command]] = [
         ),
     ),
     (
-        "create sync n as mirror into crm.people by a, b when gone clear cursor at "
+        "create sync n as mirror into crm.people by a, b when gone clear adopt cursor at "
         "with x as (select 1) select case when a then 'every 2' else (b) end from x "
         "every 15 minutes then run 'a b.sql'",
         commands.CreateSync(
@@ -206,6 +206,7 @@ COMMANDS: list[tuple[str, Command]] = [
                 ("a", "b"),
                 delta=True,
                 gone="clear",
+                adopt=True,
             ),
             cursor="at",
             every_s=900.0,

@@ -29,7 +29,16 @@ from unify.adapters.spec.write import Batch, Idempotency, RowOperation, WriteLim
 from unify.errors import SourceError, Unauthorized
 from unify.load.protocol import LoadTask
 from unify.load.worker import Reporter
-from unify.model import Action, ConfigPaths, PlannedRow, RowOutcome, RowState, TableName, WriteState
+from unify.model import (
+    Action,
+    ConfigPaths,
+    PlannedRow,
+    RowOutcome,
+    RowState,
+    TableName,
+    WriteState,
+    WriteTarget,
+)
 from unify.sender.attempt import UnsettledWrite, WriteAttempt, WriteTiming
 from unify.writes.records import NewWrite, Write
 from unify.writes.store import AttemptReplaced, WriteStore
@@ -225,6 +234,60 @@ def test_an_expired_key_is_not_used_again(make_desk: MakeDesk) -> None:
     assert not desk.api.people
 
 
+def test_the_age_of_a_key_is_not_known_after_the_clock_was_set_back(make_desk: MakeDesk) -> None:
+    desk = make_desk("key")
+    write = desk.plan(["a"])
+    started = desk.store.start(write, NOW)
+    desk.store.mark_sent(started, [row.planned for row in desk.store.rows(write.id)], "k", NOW)
+    desk.clock.moment = NOW - timedelta(hours=1)
+
+    desk.attempt()
+
+    assert desk.states(write) == [RowState.UNKNOWN]
+    assert not desk.api.people
+
+
+def test_a_key_that_expires_while_the_limits_wait_is_not_used_again(make_desk: MakeDesk) -> None:
+    spec = people_spec("key", limits=WriteLimits(requests_per_hour=1))
+    assert spec.insert is not None
+    short = replace(spec.insert, idempotency=Idempotency("Idempotency-Key", 1800.0))
+    desk = make_desk("key", "lost after", spec=replace(spec, insert=short))
+    desk.plan(["a"])
+
+    with pytest.raises(UnsettledWrite):
+        desk.attempt()
+
+    assert len(desk.api.server.requests) == 1
+
+
+def test_requests_of_a_clock_that_was_ahead_do_not_block_the_limits(make_desk: MakeDesk) -> None:
+    desk = make_desk("key", spec=people_spec("key", limits=WriteLimits(requests_per_minute=1)))
+    first = desk.store.start(desk.plan(["a"]), NOW)
+    desk.store.mark_sent(first, [], "k", NOW + timedelta(days=365))
+
+    desk.attempt()
+
+    assert desk.api.emails == ["a"]
+    assert desk.clock.moment - NOW < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("earlier", ["row", "write"])
+def test_a_row_that_another_row_has_become_is_not_taken_for_a_lost_one(
+    make_desk: MakeDesk, earlier: str
+) -> None:
+    """Two rows with one natural key, such as a daily reminder: the search finds the first one."""
+    desk = make_desk("settle", "none", "lost before")
+    if earlier == "write":
+        desk.plan(["a"])
+        desk.attempt()
+    write = desk.plan(["a", "a"] if earlier == "row" else ["a"])
+
+    desk.attempt()
+
+    assert desk.api.emails == ["a", "a"]
+    assert set(desk.states(write)) == {RowState.CREATED}
+
+
 def test_a_refused_row_does_not_stop_the_others(make_desk: MakeDesk) -> None:
     desk = make_desk("key")
     desk.api.refused_names = frozenset(["n b"])
@@ -328,7 +391,7 @@ def test_only_the_refused_rows_are_retried(make_desk: MakeDesk) -> None:
     desk.api.refused_names = frozenset()
     before = len(desk.api.server.requests)
 
-    assert desk.store.reopen(write.id, [RowState.REJECTED], "ada", NOW) is not None
+    assert desk.store.reopen(write.id, [RowState.REJECTED], WriteTarget(), "ada", NOW) is not None
     desk.attempt()
 
     assert desk.states(write) == [RowState.CREATED] * 3

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from unify.errors import StoreError
-from unify.model import ConfigPaths, PlannedRow, RowOutcome, RowState, TableName, WriteState
-from unify.writes.records import NewWrite
-from unify.writes.store import AttemptReplaced, WriteStore
+from unify.model import ConfigPaths, PlannedRow, RowOutcome, RowState, TableName, WriteState, WriteTarget
+from unify.writes.records import NewWrite, Write
+from unify.writes.store import AttemptReplaced, NameInUse, PlanOutdated, WriteStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PEOPLE = TableName("crm", "people")
@@ -112,3 +115,87 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match=r"writes\.db: .*move it away"):
         WriteStore(path).recent("default", 1)
+
+
+NAMED = replace(NEW, name="n")
+
+
+def plan_named(store: WriteStore, *, matched: bool = False) -> Write:
+    """Plan a write that is compared with what its name, or its table, has had until now."""
+    name = "" if matched else "n"
+    baseline = store.baseline("default", PEOPLE, name, is_matched=matched)
+    return store.plan(replace(NEW, name=name, baseline=baseline, is_matched=matched), ROWS, NOW)
+
+
+def send(store: WriteStore, write: Write, *states: RowState) -> None:
+    store.approve(write.id, "ada", NOW)
+    started = store.start(write, NOW)
+    store.mark_sent(started, ROWS, "k", NOW)
+    store.settle(started, [RowOutcome(*pair) for pair in enumerate(states, start=1)], NOW)
+    store.finish(started, WriteState.DONE, NOW)
+
+
+@pytest.mark.parametrize("matched", [False, True])
+def test_a_plan_is_not_sealed_over_a_write_that_ended_since_its_rows_were_compared(
+    store: WriteStore, matched: bool
+) -> None:
+    name = "" if matched else "n"
+    baseline = store.baseline("default", PEOPLE, name, is_matched=matched)
+    send(store, plan_named(store, matched=matched), RowState.CREATED)
+
+    with pytest.raises(PlanOutdated, match="another write was sent"):
+        store.plan(replace(NEW, name=name, baseline=baseline, is_matched=matched), ROWS, NOW)
+    assert len(store.recent("default", 9)) == 1
+
+
+def test_a_plan_is_not_approved_after_another_write_of_the_table_was_sent(store: WriteStore) -> None:
+    waiting = plan_named(store, matched=True)
+    send(store, store.plan(NEW, ROWS, NOW), RowState.CREATED)
+
+    with pytest.raises(PlanOutdated):
+        store.approve(waiting.id, "ada", NOW)
+    assert store.next_open("default", PEOPLE) is None
+
+
+def test_only_rows_that_no_later_write_of_the_name_has_written_are_retried(store: WriteStore) -> None:
+    tracked = [replace(row, identity=str(row.number)) for row in ROWS]
+    first = store.plan(NAMED, tracked, NOW)
+    send(store, first, RowState.REJECTED, RowState.REJECTED, RowState.CREATED)
+    second = store.plan(NAMED, tracked, NOW)
+    send(store, second, RowState.CREATED, RowState.REJECTED, RowState.CREATED)
+
+    assert store.reopen(first.id, [RowState.REJECTED], WriteTarget(), "ada", NOW) is not None
+    assert [row.state for row in store.rows(first.id)] == ["rejected", "planned", "created"]
+    with pytest.raises(NameInUse):
+        store.reopen(second.id, [RowState.REJECTED], WriteTarget(), "ada", NOW)
+    store.cancel(first.id, NOW)
+    send(store, store.plan(NAMED, tracked, NOW), *[RowState.CREATED] * 3)
+    with pytest.raises(PlanOutdated, match="later writes of n have written these rows"):
+        store.reopen(second.id, [RowState.REJECTED], WriteTarget(), "ada", NOW)
+
+
+def test_a_plan_that_was_never_approved_is_not_retried(store: WriteStore) -> None:
+    write = store.plan(NEW, ROWS, NOW)
+    store.cancel(write.id, NOW)
+
+    assert store.reopen(write.id, [RowState.NOT_SENT], WriteTarget(), "ada", NOW) is None
+
+
+@pytest.mark.parametrize("damage", ["vals = json_set(vals, '$.n', 9)", "action = 'delete'"])
+def test_a_plan_that_was_damaged_sends_nothing(store: WriteStore, damage: str) -> None:
+    write = store.plan(NEW, ROWS, NOW)
+    store.approve(write.id, "ada", NOW)
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute(f"UPDATE write_row SET {damage} WHERE number = 2")
+
+    with pytest.raises(StoreError, match="not those that were planned"):
+        store.start(write, NOW)
+
+
+def test_values_that_are_no_json_name_the_file(store: WriteStore) -> None:
+    write = store.plan(NEW, ROWS, NOW)
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("UPDATE write_row SET vals = '{' WHERE number = 2")
+
+    with pytest.raises(StoreError, match=r"writes\.db: the values of a row are damaged"):
+        store.rows(write.id)

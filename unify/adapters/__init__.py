@@ -3,6 +3,7 @@
     base      the contract: Adapter, Page, Read, TableConfig (load settings), UserPrompt (sign-in)
     options   checks the options of a connection against its adapter, and resolves their values
     registry  opens the adapter of a connection: a spec, a built-in class or that of an installed package
+    write_target  what a write is planned for: the account, and how the table is written
     plugins   adapter classes of installed packages (entry point group `unify.adapters`)
     spec      the YAML language that describes a REST API
     built_in  the adapters of databases, stores and mail by name
@@ -19,7 +20,7 @@
     auth      authentication: static credentials, OAuth 2, JWT, AWS signatures
 
 Start with base.Adapter, then registry.open_adapter.
-Layers within the package, top first: registry; built_in; database, files, mail and rest; table_settings;
-relation, auth and plugins; http; formats; paging, base, options and table_writes; spec.
+Layers within the package, top first: write_target; registry; built_in; database, files, mail and rest;
+table_settings; relation, auth and plugins; http; formats; paging, base, options and table_writes; spec.
 May import: language, config, engine, fs and the top-level modules.
 """

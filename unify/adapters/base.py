@@ -330,8 +330,11 @@ class TableWriter(Protocol):
     def lost_response(self, operation: RowOperation, age_s: float) -> LostResponse:
         """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
 
-    def find(self, operation: RowOperation, row: PlannedRow) -> RowOutcome | None:
-        """Look for a row whose response was lost. None: it was not written. Raises SourceError."""
+    def find(self, operation: RowOperation, row: PlannedRow) -> Sequence[RowOutcome]:
+        """Look for a row whose response was lost: the outcome for each row there that may be it.
+
+        Empty: it was not written. Raises SourceError: nothing was found out.
+        """
 
 
 class UserPrompt(Protocol):

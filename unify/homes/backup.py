@@ -50,7 +50,7 @@ from unify.lake.protocols import SCHEMA
 from unify.queue.backup import BACKUP_FILE, encode_schedules
 from unify.queue.sqlite import STATEMENTS_FILE
 from unify.version import VERSION
-from unify.writes.store import end_open_writes
+from unify.writes.copies import end_open_writes
 
 PARTIAL_SUFFIX = ".partial"
 

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from unify.interpreter.restriction import Restriction, StatementCheck
     from unify.interpreter.sources.source_tables import SourceTables
     from unify.interpreter.writing.database.writes import DatabaseWrites
+    from unify.interpreter.writing.plan import WriteOptions
     from unify.interpreter.writing.sync_commands import SyncCommands
-    from unify.interpreter.writing.write_commands import WriteCommands, WriteOptions
+    from unify.interpreter.writing.write_commands import WriteCommands
     from unify.language.commands import ExportRows
     from unify.writes.store import WriteStore
 
@@ -235,7 +236,8 @@ class Session:
     @cached_property
     def write_commands(self) -> WriteCommands:
         """Statements that write rows to an API, and their plans."""
-        from unify.interpreter.writing.write_commands import MAX_WRITES, WriteCommands, WriteOptions
+        from unify.interpreter.writing.plan import MAX_WRITES, WriteOptions
+        from unify.interpreter.writing.write_commands import WriteCommands
 
         options = WriteOptions(self.yes, self.max_writes or MAX_WRITES, self.max_deletes)
         return WriteCommands(
@@ -255,9 +257,9 @@ class Session:
     @cached_property
     def sync_commands(self) -> SyncCommands:
         """Rows that are written again and again."""
+        from unify.interpreter.writing.plan import MAX_WRITES, WriteOptions
         from unify.interpreter.writing.sync_commands import SyncCommands
         from unify.interpreter.writing.sync_runner import SyncRunner
-        from unify.interpreter.writing.write_commands import MAX_WRITES, WriteOptions
 
         runner = SyncRunner(
             self.query,

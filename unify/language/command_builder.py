@@ -12,6 +12,8 @@ from unify.language import chart_settings, commands
 from unify.language.command_values import (
     BadValue,
     NotebookOption,
+    RowOptions,
+    SyncOptions,
     ValueBuilder,
     parse_job,
     parse_row_count,
@@ -25,25 +27,6 @@ from unify.language.statements import UNIFY_SETTINGS
 from unify.language.tokenizer import unquote
 from unify.model import TableName
 from unify.text import did_you_mean
-
-# The options of an export of rows, as the grammar has them: mode, key, delta, gone, name, every.
-RowOptions = tuple[
-    commands.RowMode | None,
-    tuple[str, ...] | None,
-    bool | None,
-    commands.GoneRows | None,
-    str | None,
-    float | None,
-]
-# Those of a sync: key, gone, cursor, SELECT, trigger, callback.
-SyncOptions = tuple[
-    tuple[str, ...] | None,
-    commands.GoneRows | None,
-    Token | None,
-    str,
-    tuple[float | None, TableName | None] | None,
-    tuple[str, str, str] | None,
-]
 
 
 @v_args(inline=True)
@@ -163,8 +146,8 @@ class CommandBuilder(ValueBuilder):
     def create_sync(
         self, name: str, mode: commands.RowMode, table: TableName, *options: *SyncOptions
     ) -> Command:
-        key, gone, cursor, source, trigger, callback = options
-        rows = commands.ExportRows(source, table, mode, key or (), delta=True, gone=gone)
+        key, gone, adopt, cursor, source, trigger, callback = options
+        rows = commands.ExportRows(source, table, mode, key or (), delta=True, gone=gone, adopt=adopt is True)
         every_s, after = trigger or (None, None)
         return commands.CreateSync(
             name,
@@ -253,10 +236,11 @@ class CommandBuilder(ValueBuilder):
         table: TableName,
         *options: *RowOptions,
     ) -> Command:
-        mode, key, delta, gone, name, every_s = options
-        return commands.ExportRows(
+        mode, key, delta, gone, adopt, name, every_s = options
+        rows = commands.ExportRows(
             select_sql(source), table, mode, key or (), delta is True, gone, name or "", every_s
         )
+        return replace(rows, adopt=adopt is True)
 
     def explain_export(self, source: TableName | str, table: TableName, *options: *RowOptions) -> Command:
         plain = self.export_rows(source, table, *options)
@@ -300,6 +284,9 @@ class CommandBuilder(ValueBuilder):
         return tuple(unquote(name) for name in names)
 
     def delta(self) -> bool:
+        return True
+
+    def adopt(self) -> bool:
         return True
 
     def sync(self, name: Token) -> str:

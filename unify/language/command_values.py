@@ -10,7 +10,7 @@ from lark import Token, Transformer, v_args
 
 from unify.durations import parse_duration
 from unify.engine.types import quote_identifier
-from unify.language.commands import Command, NotebookOptions, is_notebook
+from unify.language.commands import Command, GoneRows, NotebookOptions, RowMode, is_notebook
 from unify.language.table_names import join_table_name
 from unify.language.tokenizer import is_select, unquote
 from unify.model import TableName
@@ -18,6 +18,26 @@ from unify.model import TableName
 # A parameter of a notebook, and the options of one as the grammar has them: parameters, page.
 ParameterValue = tuple[str, str | int | float | bool | None]
 NotebookOption = tuple[ParameterValue, ...] | str | None
+# The options of an export of rows, as the grammar has them: mode, key, delta, gone, adopt, name, every.
+RowOptions = tuple[
+    RowMode | None,
+    tuple[str, ...] | None,
+    bool | None,
+    GoneRows | None,
+    bool | None,
+    str | None,
+    float | None,
+]
+# Those of a sync: key, gone, adopt, cursor, SELECT, trigger, callback.
+SyncOptions = tuple[
+    tuple[str, ...] | None,
+    GoneRows | None,
+    bool | None,
+    Token | None,
+    str,
+    tuple[float | None, TableName | None] | None,
+    tuple[str, str, str] | None,
+]
 _WORD_VALUES: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 _CLOCK_PATTERN = re.compile(r"\d{1,2}:\d{2}")
 

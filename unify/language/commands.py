@@ -203,6 +203,7 @@ class ExportRows(Struct, frozen=True):
     ``key``     columns that identify a row of the target.
     ``delta``   only rows that differ from what was written before under this name.
     ``gone``    what becomes of rows that were written before and are gone from the source.
+    ``adopt``   rows of the target that others have written count as written by it.
     ``name``    "" for the name of the table.
     ``every_s`` repeat it.
     ``explain`` show the plan and send nothing.
@@ -217,6 +218,7 @@ class ExportRows(Struct, frozen=True):
     name: str = ""
     every_s: float | None = None
     explain: bool = False
+    adopt: bool = False
 
 
 class ShowSyncs(Struct, frozen=True):

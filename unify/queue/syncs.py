@@ -33,7 +33,7 @@ class SyncDefinition(Struct, frozen=True, kw_only=True):
     """What a sync does.
 
     ``source``       the SELECT.
-    ``mode``, ``key``, ``gone``, ``delta``  as of an export.
+    ``mode``, ``key``, ``gone``, ``delta``, ``adopt``  as of an export.
     ``cursor``       the column of the source whose values say which rows are new; "" for none.
     ``every_s``, ``after``  when it runs by itself.
     ``script``       absolute path of the script that runs after each run; "" for none.
@@ -47,6 +47,7 @@ class SyncDefinition(Struct, frozen=True, kw_only=True):
     key: tuple[str, ...] = ()
     gone: str | None = None
     delta: bool = True
+    adopt: bool = False
     cursor: str = ""
     every_s: float | None = None
     after: TableName | None = None

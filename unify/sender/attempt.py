@@ -7,6 +7,7 @@ knows, and the row is ``unknown``.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,7 @@ CANCEL_CHECK_S = 0.5  # between two looks at whether the write is to end, while 
 SEND_AGAIN_DELAYS_S = (1.0, 4.0, 15.0)  # between attempts to send a request whose response was lost
 MAX_LOSSES = 3  # of a row, before the write waits for a later attempt
 LOOK_DELAYS_S = (2.0, 10.0)  # before each look: an index of the API may be behind
+CLOCK_TOLERANCE_S = 60.0  # a request that is younger than this by less than nothing is a new one
 
 
 class WriteTiming(Struct, frozen=True):
@@ -160,23 +162,35 @@ class WriteAttempt:
         error: ResponseLost,
     ) -> None:
         """Find out what became of a request whose response is not known."""
-        age_s = (self._timing.now() - sent_at).total_seconds()
-        match self._writer.lost_response(operation, age_s):
+        match self._writer.lost_response(operation, self._age_s(sent_at)):
             case LostResponse.SEND_AGAIN:
-                self._send_again(operation, rows, key, error)
+                self._send_again(operation, rows, key, sent_at, error)
             case LostResponse.LOOK:
                 self._look_for(rows, operation)
             case LostResponse.UNKNOWN:
                 reason = f"sent, and nothing tells what became of it: {error.message}"
                 self._settle_unknown(rows, self._reporter.redactor.redact(reason))
 
+    def _age_s(self, sent_at: datetime) -> float:
+        """How long ago a request was sent; infinite if the clock was set back since: nothing tells."""
+        age_s = (self._timing.now() - sent_at).total_seconds()
+        return age_s if age_s > -CLOCK_TOLERANCE_S else math.inf
+
     def _send_again(
-        self, operation: RowOperation, rows: Sequence[PlannedRow], key: str, error: ResponseLost
+        self,
+        operation: RowOperation,
+        rows: Sequence[PlannedRow],
+        key: str,
+        sent_at: datetime,
+        error: ResponseLost,
     ) -> None:
         """Send the same request again. Raises UnsettledWrite if its response is lost, too."""
         for delay_s in self._timing.send_again_delays_s:
             self._sleep(delay_s)
             self._wait_for_limits()
+            decision = self._writer.lost_response(operation, self._age_s(sent_at))
+            if decision is not LostResponse.SEND_AGAIN:  # its key has expired meanwhile
+                break
             self._store.mark_sent(self._write, rows, key, self._timing.now())
             try:
                 outcomes = self._writer.send(operation, rows, key)
@@ -200,10 +214,7 @@ class WriteAttempt:
         for delay_s in self._timing.look_delays_s:
             if missing:
                 self._sleep(delay_s)
-            found = [(row, self._writer.find(operation, row)) for row in missing]
-            outcomes = [outcome for _, outcome in found if outcome is not None]
-            self._store.settle(self._write, outcomes, self._timing.now())
-            missing = [row for row, outcome in found if outcome is None]
+            missing = [row for row in missing if not self._settle_found(row, operation)]
         self._store.release(self._write, missing)
         self._losses.update(row.number for row in missing)
         if any(self._losses[row.number] >= MAX_LOSSES for row in missing):
@@ -211,6 +222,15 @@ class WriteAttempt:
                 f"row {missing[0].number}: its response was lost {MAX_LOSSES} times, and the API does not "
                 "have the row; it is sent again later"
             )
+
+    def _settle_found(self, row: PlannedRow, operation: RowOperation) -> bool:
+        """Settle a row that the API has; one that another row of the plan has become is not it."""
+        for outcome in self._writer.find(operation, row):
+            is_other = outcome.created and self._store.is_other_row(self._write, row.number, outcome.created)
+            if not is_other:
+                self._store.settle(self._write, [outcome], self._timing.now())
+                return True
+        return False
 
     def _settle_unknown(self, rows: Iterable[PlannedRow], reason: str) -> None:
         outcomes = [RowOutcome(row.number, RowState.UNKNOWN, message=reason) for row in rows]
@@ -222,10 +242,11 @@ class WriteAttempt:
 
     def _sleep(self, seconds: float) -> None:
         """Sleep unless the write is to end. Raises WriteCancelled."""
-        end = self._timing.now() + timedelta(seconds=seconds)
-        while (left_s := (end - self._timing.now()).total_seconds()) > 0:
+        left_s = seconds  # not until a time of day: the clock may be set back
+        while left_s > 0:
             self._check_cancelled()
             self._timing.sleep(min(left_s, CANCEL_CHECK_S))
+            left_s -= CANCEL_CHECK_S
         self._check_cancelled()
 
     def _wait_for_limits(self) -> None:
@@ -236,7 +257,7 @@ class WriteAttempt:
         ):
             while maximum is not None:
                 now = self._timing.now()
-                sent, first_at = self._store.requests_since(self._write, now - span)
+                sent, first_at = self._store.requests_since(self._write, now - span, now)
                 if sent < maximum or first_at is None:
                     break
                 self._report_wait(first_at + span)

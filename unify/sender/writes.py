@@ -11,9 +11,10 @@ from pathlib import Path
 from unify.adapters import registry
 from unify.adapters.base import Adapter, Listeners, TableWriter, Traffic
 from unify.adapters.spec.write import WriteSpec
+from unify.adapters.write_target import changed_part, describe_target
 from unify.config.connections import Connection
 from unify.config.settings import Settings
-from unify.errors import UnifyError
+from unify.errors import ConfigError, UnifyError
 from unify.load.environment import find_connection
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.worker import Reporter
@@ -66,6 +67,7 @@ def _open_writer(
     table = task.table.table
     try:
         spec = registry.describe_write(connection, _folders(task), table)
+        _refuse_changed_target(write, task, connection)
         adapter = _open_adapter(task, connection, reporter)
     except UnifyError as error:
         store.finish(write, WriteState.FAILED, datetime.now(UTC), error.message)
@@ -76,6 +78,16 @@ def _open_writer(
         watch_cancellation(store, write, adapter),
     ):
         yield spec, writer
+
+
+def _refuse_changed_target(write: Write, task: LoadTask, connection: Connection) -> None:
+    """Raise ConfigError if the rows would be sent elsewhere, or otherwise, than was approved."""
+    current = describe_target(connection, _folders(task), task.environment, task.table.table)
+    if part := changed_part(write.target, current):
+        raise ConfigError(
+            f"{write.table}: {part} was changed since write {write.id} was planned; nothing more is sent. "
+            "Plan it again"
+        )
 
 
 def _open_adapter(task: LoadTask, connection: Connection, reporter: Reporter) -> Adapter:

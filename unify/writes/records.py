@@ -10,8 +10,9 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
+from unify.errors import StoreError
 from unify.fs.sqlite import from_micros, from_micros_or_none
-from unify.model import ConfigPaths, PlannedRow, RowState, TableName, WriteState
+from unify.model import ConfigPaths, PlannedRow, RowState, TableName, WriteState, WriteTarget
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)  # fractions keep their digits
@@ -22,6 +23,9 @@ class NewWrite(Struct, frozen=True):
 
     ``requested_by``  the user, or the agent, that asked for it.
     ``refreshes``     the table is stored, and is refreshed at the end.
+    ``target``        what it is planned for.
+    ``baseline``      of ``WriteStore.baseline`` before its rows were compared with others; "" if they were
+                      not. ``is_matched``: they were compared with stored rows of the table.
     """
 
     tenant: str
@@ -32,6 +36,9 @@ class NewWrite(Struct, frozen=True):
     name: str = ""
     undo_of: int | None = None
     refreshes: bool = False
+    target: WriteTarget = WriteTarget()
+    baseline: str = ""
+    is_matched: bool = False
 
 
 class Write(Struct, frozen=True):
@@ -52,6 +59,7 @@ class Write(Struct, frozen=True):
     requests: int
     undo_of: int | None
     refreshes: bool
+    target: WriteTarget
     error: str
     created_at: datetime
     approved_at: datetime | None
@@ -92,6 +100,7 @@ def write_from_row(row: sqlite3.Row) -> Write:
         requests=row["requests"],
         undo_of=row["undo_of"],
         refreshes=bool(row["refreshes"]),
+        target=decode_target(row["target"]),
         error=row["error"],
         created_at=from_micros(row["created_at"]),
         approved_at=from_micros_or_none(row["approved_at"]),
@@ -108,9 +117,9 @@ def row_from_row(row: sqlite3.Row) -> WriteRow:
         planned=PlannedRow(
             row["number"],
             row["action"],
-            _decoder.decode(row["vals"]),
-            _decoder.decode(row["key"]),
-            None if before is None else _decoder.decode(before),
+            _decode_values(row["vals"]),
+            _decode_values(row["key"]),
+            None if before is None else _decode_values(before),
             row["identity"],
             row["content"],
             bool(row["leaves"]),
@@ -119,7 +128,7 @@ def row_from_row(row: sqlite3.Row) -> WriteRow:
         batch=row["batch"] or "",
         attempts=row["attempts"],
         status=row["status"],
-        created=_decoder.decode(row["created"]),
+        created=_decode_values(row["created"]),
         message=row["message"],
         sent_at=from_micros_or_none(row["sent_at"]),
         settled_at=from_micros_or_none(row["settled_at"]),
@@ -143,12 +152,12 @@ class WrittenRow(Struct, frozen=True):
 
     @property
     def values(self) -> Mapping[str, object]:
-        return _decoder.decode(self.values_json)
+        return _decode_values(self.values_json)
 
     @property
     def key(self) -> Mapping[str, object]:
         """As the API identifies the row, with what it returned."""
-        return _decoder.decode(self.key_json)
+        return _decode_values(self.key_json)
 
 
 def written_row_from_row(row: sqlite3.Row) -> WrittenRow:
@@ -157,8 +166,48 @@ def written_row_from_row(row: sqlite3.Row) -> WrittenRow:
     )
 
 
+def encode_row(write: int, row: PlannedRow) -> dict[str, object]:
+    return {
+        "write": write,
+        "number": row.number,
+        "action": row.action,
+        "vals": encode_values(row.values),
+        "key": encode_values(row.key),
+        "before": None if row.before is None else encode_values(row.before),
+        "identity": row.identity,
+        "content": row.content,
+        "leaves": row.leaves,
+    }
+
+
 def encode_values(values: Mapping[str, object]) -> str:
     return _encoder.encode(values).decode()
+
+
+def _decode_values(text: str) -> Mapping[str, object]:
+    """Raises StoreError for a text that nothing has written so."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"writes.db: the values of a row are damaged ({error}); restore a backup") from error
+
+
+def encode_target(target: WriteTarget) -> str:
+    return msgspec.json.encode(target).decode()
+
+
+def decode_target(text: str) -> WriteTarget:
+    """Return the target of a write; of one that was planned by an earlier version, an empty one."""
+    return msgspec.json.decode(text, type=WriteTarget) if text else WriteTarget()
+
+
+def encode_options(target: WriteTarget) -> str:
+    """The options of a target as one text, to compare."""
+    return msgspec.json.encode(dict(sorted(target.options.items()))).decode() if target.options else ""
+
+
+def decode_options(text: str) -> Mapping[str, str]:
+    return msgspec.json.decode(text, type=dict[str, str])
 
 
 def encode_origin(origin: ConfigPaths) -> str:

@@ -11,30 +11,39 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from unify.errors import StoreError
-from unify.fs.sqlite import from_micros, read_sql_sections, to_micros
-from unify.model import ConfigPaths, PlannedRow, RowOutcome, RowState, TableName, WriteState
-from unify.writes.database import STATEMENTS_FILE, Parameters, WriteDatabase
+from unify.fs.sqlite import from_micros, to_micros
+from unify.model import (
+    ConfigPaths,
+    PlannedRow,
+    RowOutcome,
+    RowState,
+    TableName,
+    WriteState,
+    WriteTarget,
+)
+from unify.writes.database import Parameters, WriteDatabase
 from unify.writes.records import (
     NewWrite,
     Write,
     WriteRow,
-    WrittenRow,
     decode_origin,
     encode_origin,
+    encode_row,
+    encode_target,
     encode_values,
     row_from_row,
     write_from_row,
-    written_row_from_row,
 )
+from unify.writes.seal import Seal, check_seal
+from unify.writes.written_rows import WrittenRows
 
-_SUCCESSES = frozenset([RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED])
 _NAME_COLUMNS = ("tenant", "connection", "table_name", "name")
+_NO_WRITES = "0/0/0"
 
 
 class AttemptReplaced(StoreError):
@@ -45,12 +54,17 @@ class NameInUse(StoreError):
     """A write of the same name is under way: what it will have written is not known yet."""
 
 
+class PlanOutdated(StoreError):
+    """Rows were written since those of the plan were compared with them: it has to be planned again."""
+
+
 class WriteStore:
     """The writes of one home. Threads may share it; the file is made by the first plan."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database = WriteDatabase(path)
+        self.written = WrittenRows(self._database)
         self._transaction = self._database.transaction
         self._fetch_all = self._database.fetch_all
         self._fetch_one = self._database.fetch_one
@@ -72,7 +86,7 @@ class WriteStore:
     def plan(self, new: NewWrite, rows: Iterable[PlannedRow], now: datetime) -> Write:
         """Seal a plan of ``rows``, in one transaction. Memory: one row at a time.
 
-        A plan with the same name that waits for approval is cancelled. Raises NameInUse.
+        A plan with the same name that waits for approval is cancelled. Raises NameInUse, PlanOutdated.
         """
         values = {
             "uid": uuid.uuid4().hex,
@@ -85,16 +99,42 @@ class WriteStore:
             "requested_by": new.requested_by,
             "undo_of": new.undo_of,
             "refreshes": new.refreshes,
+            "target": encode_target(new.target),
+            "baseline": new.baseline,
+            "is_matched": new.is_matched,
             "now": to_micros(now),
         }
         with self._transaction():
             if new.name:
                 self._replace_planned(values, now)
+            self._check_baseline(values)
             write = self._fetch_one("insert", values)
-            count = 0
+            count, seal = 0, Seal()
             for count, row in enumerate(rows, start=1):  # noqa: B007 - the last one is the number of rows
-                self._execute("insert_row", _row_values(write["id"], row))
-            return write_from_row(self._fetch_one("seal", {"id": write["id"], "rows": count}))
+                encoded = encode_row(write["id"], row)
+                self._execute("insert_row", encoded)
+                seal.add(encoded)
+            sealed = {"id": write["id"], "rows": count, "digest": seal.digest()}
+            return write_from_row(self._fetch_one("seal", sealed))
+
+    def baseline(self, tenant: str, table: TableName, name: str, *, is_matched: bool) -> str:
+        """Return a text that differs once a write of the name, or a matched table's, was sent.
+
+        It is taken before the rows of a plan are compared with those that were written.
+        """
+        if not self.path.exists():
+            return _NO_WRITES
+        values = {**_table_values(tenant, table), "name": name, "is_matched": is_matched}
+        return str(self._fetch_one("baseline", values)["baseline"])
+
+    def _check_baseline(self, planned: Parameters) -> None:
+        """Raise PlanOutdated if other writes were sent since the rows of a plan were compared."""
+        current = _only(planned, *_NAME_COLUMNS, "is_matched")
+        if planned["baseline"] and planned["baseline"] != self._fetch_one("baseline", current)["baseline"]:
+            table = f"{planned['connection']}.{planned['table_name']}"
+            raise PlanOutdated(
+                f"{table}: another write was sent since the rows of this one were chosen; plan it again"
+            )
 
     def _replace_planned(self, named: Parameters, now: datetime) -> None:
         for row in self._fetch_all("active_of_name", _only(named, *_NAME_COLUMNS)):
@@ -103,8 +143,11 @@ class WriteStore:
             self._end_rows(row["id"], now)
 
     def approve(self, id: int, by: str, now: datetime) -> Write | None:
-        """Let a planned write be sent. None: it does not wait for approval."""
+        """Let a planned write be sent. None: it does not wait for approval. Raises PlanOutdated."""
         with self._transaction():
+            for planned in self._fetch_all("get", {"id": id}):
+                if planned["state"] == WriteState.PLANNED:
+                    self._check_baseline(dict(planned))
             rows = self._fetch_all("approve", {"id": id, "by": by, "now": to_micros(now)})
         return write_from_row(rows[0]) if rows else None
 
@@ -117,18 +160,34 @@ class WriteStore:
             rows = rows or self._fetch_all("ask_cancel", {"id": id})
         return write_from_row(rows[0]) if rows else None
 
-    def reopen(self, id: int, states: Sequence[RowState], by: str, now: datetime) -> Write | None:
+    def reopen(
+        self, id: int, states: Sequence[RowState], target: WriteTarget, by: str, now: datetime
+    ) -> Write | None:
         """Plan again the rows of an ended write that are in ``states``, and approve it.
 
-        None: it is active, or there is no such write.
+        None: it is active, was never approved, or there is no such write.
+        Raises NameInUse; PlanOutdated if later writes of the same name have written all of these rows.
         """
         with self._transaction():
-            rows = self._fetch_all("reopen", {"id": id, "by": by, "now": to_micros(now)})
-            for state in states if rows else ():
+            values = {"id": id, "by": by, "now": to_micros(now), "target": encode_target(target)}
+            rows = self._fetch_all("reopen", values)
+            if not rows:
+                return None
+            reopened = write_from_row(rows[0])
+            self._refuse_other_active(reopened)
+            for state in states:
                 self._execute("reset_rows", {"write": id, "state": state.value})
                 if state is RowState.UNKNOWN:
-                    self._execute("drop_retried", {"write": id})
-        return write_from_row(rows[0]) if rows else None
+                    self.written.drop_unknown(id)
+            if not self.planned_rows(reopened, 1):
+                raise PlanOutdated(f"write {id}: later writes of {reopened.name} have written these rows")
+        return reopened
+
+    def _refuse_other_active(self, write: Write) -> None:
+        named = {**_table_values(write.tenant, write.table), "name": write.name}
+        for row in self._fetch_all("active_of_name", named) if write.name else ():
+            if row["id"] != write.id:
+                raise NameInUse(f"write {row['id']} of {write.name} is under way; wait until it has ended")
 
     # Reading
 
@@ -151,24 +210,21 @@ class WriteStore:
         if self.path.exists():
             yield from map(row_from_row, self._fetch_all("all_rows", {"tenant": tenant}))
 
+    def rows_taken_back(self, id: int) -> frozenset[int]:
+        """Return the numbers of the rows of a write that undo has taken back."""
+        return frozenset(row["number"] for row in self._fetch_all("taken_back", {"id": id}))
+
     def counts(self, id: int) -> Mapping[RowState, int]:
         """Return the number of rows by state, in the order of the states."""
         counted = {row["state"]: row["rows"] for row in self._fetch_all("counts", {"write": id})}
         return {state: counted[state] for state in RowState if state in counted}
 
-    def written_rows(self, tenant: str, table: TableName, name: str) -> Mapping[str, WrittenRow]:
-        """Return what the exports of this name have written, by identity."""
+    def last_sent_at(self, tenant: str, table: TableName, now: datetime) -> datetime | None:
+        """Return when the last write of a table ended, ``now`` if one is being sent; None: there is none."""
         if not self.path.exists():
-            return {}
-        values = {**_table_values(tenant, table), "name": name}
-        rows = map(written_row_from_row, self._fetch_all("written_rows", values))
-        return {row.identity: row for row in rows}
-
-    def forget_name(self, tenant: str, name: str) -> None:
-        """Forget what the exports of this name have written."""
-        if self.path.exists():
-            with self._transaction():
-                self._execute("forget_name", {"tenant": tenant, "name": name})
+            return None
+        row = self._fetch_one("last_sent", {**_table_values(tenant, table), "now": to_micros(now)})
+        return None if row["at"] is None else from_micros(row["at"])
 
     def open_tables(self) -> Sequence[tuple[str, TableName, ConfigPaths]]:
         """Return tenant, table and configuration of the writes that are to be sent."""
@@ -188,9 +244,13 @@ class WriteStore:
         values = {**_table_values(tenant, table), "since": to_micros(since)}
         return self.path.exists() and bool(self._fetch_all("settled_since", values))
 
-    def requests_since(self, write: Write, since: datetime) -> tuple[int, datetime | None]:
+    def requests_since(self, write: Write, since: datetime, now: datetime) -> tuple[int, datetime | None]:
         """Return how many requests were sent to the table after ``since``, and when the first of them was."""
-        values = {**_table_values(write.tenant, write.table), "since": to_micros(since)}
+        values = {
+            **_table_values(write.tenant, write.table),
+            "since": to_micros(since),
+            "now": to_micros(now),
+        }
         row = self._fetch_one("requests_since", values)
         return row["requests"], None if row["first_at"] is None else from_micros(row["first_at"])
 
@@ -218,12 +278,25 @@ class WriteStore:
         return write_from_row(rows[0]) if rows else None
 
     def start(self, write: Write, now: datetime) -> Write:
-        """Begin an attempt; every earlier one is replaced. Raises AttemptReplaced if the write has ended."""
+        """Begin an attempt; every earlier one is replaced.
+
+        Raises AttemptReplaced if the write has ended, StoreError if its plan is not the one that was sealed.
+        """
         with self._transaction():
             rows = self._fetch_all("start", {"id": write.id, "now": to_micros(now)})
-        if not rows:
-            raise AttemptReplaced(f"write {write.id} has ended")
-        return write_from_row(rows[0])
+            if not rows:
+                raise AttemptReplaced(f"write {write.id} has ended")
+            started = write_from_row(rows[0])
+            if started.attempt == 1 and (sealed := rows[0]["digest"]):
+                check_seal(
+                    self._fetch_all("rows", {"write": write.id}), sealed, f"{self.path}: write {write.id}"
+                )
+        return started
+
+    def is_other_row(self, write: Write, number: int, created: Mapping[str, object]) -> bool:
+        """Whether what the API returned for a row is known to be another row that was written."""
+        values = {"write": write.id, "number": number, "created": encode_values(created)}
+        return bool(self._fetch_all("same_created", {**_table_values(write.tenant, write.table), **values}))
 
     def is_cancel_asked(self, write: Write) -> bool:
         """Whether the write is to end. Raises AttemptReplaced."""
@@ -263,21 +336,8 @@ class WriteStore:
                     "now": to_micros(now),
                 }
                 self._execute("settle", values)
-                self._track(write, outcome)
-            self._execute("put_unknown", {"write": write.id})
-
-    def _track(self, write: Write, outcome: RowOutcome) -> None:
-        """Record what an export with a name has now written."""
-        if not write.name or outcome.state not in _SUCCESSES:
-            return
-        for row in self._fetch_all("tracked_rows", {"write": write.id, "number": outcome.number}):
-            named = _only(dict(row), "tenant", "connection", "table_name", "name", "identity")
-            if row["leaves"]:
-                self._execute("drop_written", named)
-                continue
-            key = {**row_from_row(row).planned.key, **outcome.created}
-            values = _only(dict(row), "vals", "content", "write")
-            self._execute("put_written", {**named, **values, "key": encode_values(key)})
+                self.written.track(write, outcome)
+            self.written.put_unknown(write.id)
 
     def release(self, write: Write, rows: Sequence[PlannedRow]) -> None:
         """Record that ``rows`` were not carried out and are to be sent again. Raises AttemptReplaced."""
@@ -307,7 +367,7 @@ class WriteStore:
     def _end_rows(self, id: int, now: datetime) -> None:
         self._execute("end_rows", {"write": id, "now": to_micros(now)})
         self._execute("forget_sent", {"write": id, "now": to_micros(now)})
-        self._execute("put_unknown", {"write": id})
+        self.written.put_unknown(id)
 
     def delete_old(self, before: datetime) -> int:
         """Delete the writes that ended before ``before``; return how many."""
@@ -332,26 +392,5 @@ def _table_values(tenant: str, table: TableName) -> dict[str, object]:
     return {"tenant": tenant, "connection": table.schema, "table_name": table.table}
 
 
-def _row_values(write: int, row: PlannedRow) -> dict[str, object]:
-    return {
-        "write": write,
-        "number": row.number,
-        "action": row.action,
-        "vals": encode_values(row.values),
-        "key": encode_values(row.key),
-        "before": None if row.before is None else encode_values(row.before),
-        "identity": row.identity,
-        "content": row.content,
-        "leaves": row.leaves,
-    }
-
-
 def _only(values: Parameters, *names: str) -> dict[str, object]:
     return {name: values[name] for name in names}
-
-
-def end_open_writes(path: Path) -> None:
-    """End the writes of a copy that were to be sent: the original sends them."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in ("put_unknown_rows", "cancel_open", "end_open_rows", "forget_open_rows"):
-            connection.execute(read_sql_sections(STATEMENTS_FILE)[statement])

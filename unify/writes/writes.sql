@@ -3,9 +3,9 @@
 
 -- name: insert
 INSERT INTO write (uid, tenant, connection, table_name, mode, origin, state, name, rows, requested_by, undo_of,
-                   refreshes, created_at)
+                   refreshes, target, baseline, is_matched, created_at)
 VALUES (:uid, :tenant, :connection, :table_name, :mode, :origin, 'planned', :name, 0, :requested_by, :undo_of,
-        :refreshes, :now)
+        :refreshes, :target, :baseline, :is_matched, :now)
 RETURNING *;
 
 -- name: insert_row
@@ -13,7 +13,7 @@ INSERT INTO write_row (write, number, action, vals, key, before, identity, conte
 VALUES (:write, :number, :action, :vals, :key, :before, :identity, :content, :leaves);
 
 -- name: seal
-UPDATE write SET rows = :rows WHERE id = :id RETURNING *;
+UPDATE write SET rows = :rows, digest = :digest WHERE id = :id RETURNING *;
 
 -- name: get
 SELECT * FROM write WHERE id = :id;
@@ -112,13 +112,56 @@ WHERE id = :id AND attempt = :attempt AND state = 'running'
 RETURNING *;
 
 -- name: reset_rows
+-- Rows that a later write of the same name has written stay as they are.
 UPDATE write_row SET state = 'planned', batch = NULL, settled_at = NULL, message = '', status = NULL
-WHERE write = :write AND state = :state;
+WHERE write = :write AND state = :state
+  AND NOT EXISTS (SELECT 1 FROM write JOIN written_row USING (tenant, connection, table_name, name)
+                  WHERE write.id = :write AND identity = write_row.identity AND is_known
+                    AND written_row.write > write.id);
 
 -- name: reopen
-UPDATE write SET state = 'approved', approved_by = :by, approved_at = :now, finished_at = NULL, error = ''
-WHERE id = :id AND state IN ('done', 'failed', 'cancelled')
+UPDATE write SET state = 'approved', approved_by = :by, approved_at = :now, finished_at = NULL, error = '',
+                 target = :target
+WHERE id = :id AND state IN ('done', 'failed', 'cancelled') AND approved_at IS NOT NULL
 RETURNING *;
+
+-- name: baseline
+-- Changes with each write of the table, or of the name, that is approved, started or ended.
+SELECT count(*) || '/' || coalesce(sum(attempt), 0) || '/' || count(finished_at) AS baseline
+FROM write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND approved_at IS NOT NULL
+  AND ((:name <> '' AND name = :name)
+       OR (:is_matched AND EXISTS (SELECT 1 FROM write_row WHERE write_row.write = write.id AND action <> 'update')));
+
+-- name: last_sent
+SELECT max(coalesce(finished_at, :now)) AS at FROM write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND attempt > 0;
+
+-- name: written_options
+SELECT DISTINCT options FROM written_row
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND name = :name
+  AND options <> '';
+
+-- name: same_created
+-- Rows for which the API has returned the same: of this write, and of others if their values are the same, too,
+-- because an API may use an id again.
+SELECT 1 FROM write_row JOIN write ON write.id = write_row.write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND created = :created
+  AND write_row.state = 'created' AND NOT (write_row.write = :write AND number = :number)
+  AND (write_row.write = :write
+       OR vals = (SELECT own.vals FROM write_row AS own WHERE own.write = :write AND own.number = :number))
+LIMIT 1;
+
+-- name: taken_back
+-- Rows of a write that another one has taken back, unless that one was taken back, too.
+SELECT number FROM write_row JOIN write ON write.id = write_row.write
+WHERE undo_of = :id AND write_row.state IN ('created', 'updated', 'deleted', 'unchanged')
+  AND NOT EXISTS (SELECT 1 FROM write_row AS later JOIN write AS undo ON undo.id = later.write
+                  WHERE undo.undo_of = write.id AND later.number = write_row.number
+                    AND later.state IN ('created', 'updated', 'deleted', 'unchanged'));
+
+-- name: forget_values
+UPDATE write_row SET vals = json_remove(vals, :path) WHERE write = :write AND number = :number;
 
 -- name: settled_since
 SELECT 1 FROM write_row JOIN write ON write.id = write_row.write
@@ -129,7 +172,7 @@ LIMIT 1;
 -- name: requests_since
 SELECT count(*) AS requests, min(at) AS first_at
 FROM request JOIN write ON write.id = request.write
-WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND at > :since;
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND at > :since AND at <= :now;
 
 -- name: active_of_name
 SELECT * FROM write
@@ -154,8 +197,8 @@ WHERE write_row.write = :write AND number = :number AND identity <> '';
 
 -- name: put_written
 INSERT OR REPLACE INTO written_row
-    (tenant, connection, table_name, name, identity, vals, key, content, write, is_known)
-VALUES (:tenant, :connection, :table_name, :name, :identity, :vals, :key, :content, :write, 1);
+    (tenant, connection, table_name, name, identity, vals, key, content, write, is_known, options)
+VALUES (:tenant, :connection, :table_name, :name, :identity, :vals, :key, :content, :write, 1, :options);
 
 -- name: drop_written
 DELETE FROM written_row
@@ -190,6 +233,11 @@ DELETE FROM request WHERE write = :id;
 -- name: delete
 DELETE FROM write WHERE id = :id;
 
+-- name: cancel_planned
+-- Else the original and the copy could both send them.
+UPDATE write SET state = 'cancelled', error = 'planned before this copy was made; plan it again'
+WHERE state = 'planned';
+
 -- name: forget_open_rows
 UPDATE write_row SET state = 'unknown', message = 'sent when this copy was made' WHERE state = 'sent';
 
@@ -202,12 +250,11 @@ FROM write_row JOIN write ON write.id = write_row.write
 WHERE write_row.state = 'sent' AND action = 'insert' AND identity <> '';
 
 -- name: end_open_rows
--- Rows of plans that wait for approval stay planned.
-UPDATE write_row SET state = 'not sent'
-WHERE state = 'planned' AND write NOT IN (SELECT id FROM write WHERE state = 'planned');
+UPDATE write_row SET state = 'not sent' WHERE state = 'planned';
 
 -- name: cancel_open
-UPDATE write SET state = 'cancelled', error = 'under way when this copy was made'
+UPDATE write SET state = 'cancelled', error = 'under way when this copy was made',
+                 finished_at = coalesce(finished_at, approved_at)
 WHERE state IN ('approved', 'running');
 
 -- name: note_change

@@ -76,3 +76,11 @@ CREATE TABLE changed_table (
     name       TEXT PRIMARY KEY,
     changed_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- name: 3
+-- What a plan was made for and compared with. ``target`` and ``options`` are JSON objects of digests.
+ALTER TABLE write ADD COLUMN target TEXT NOT NULL DEFAULT '';
+ALTER TABLE write ADD COLUMN baseline TEXT NOT NULL DEFAULT '';
+ALTER TABLE write ADD COLUMN is_matched INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE write ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE written_row ADD COLUMN options TEXT NOT NULL DEFAULT '';

@@ -338,12 +338,45 @@ def test_refused_credentials_end_the_write(api: FaultServer, make_adapter: MakeA
 
 
 def test_a_redirect_does_not_turn_a_write_into_a_read(api: FaultServer, make_adapter: MakeAdapter) -> None:
-    api.serve("/people", MockResponse(status=302, headers={"Location": "/other"}))
+    api.serve("/people", MockResponse(status=301, headers={"Location": "/other"}))
 
     [outcome] = send(make_adapter, POST, [insert_row()])
 
-    assert (outcome.state, outcome.status) == (RowState.REJECTED, 302)
+    assert (outcome.state, outcome.status) == (RowState.REJECTED, 301)
     assert [request.method for request in api.requests] == ["POST"]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        MockResponse(status=303, headers={"Location": "/people/1"}),
+        MockResponse(body=b"<html>Sign in", headers={"Content-Type": "text/html; charset=utf-8"}),
+    ],
+    ids=["after a form", "of a proxy"],
+)
+def test_a_response_that_tells_of_no_row_is_neither_a_success_nor_a_refusal(
+    api: FaultServer, make_adapter: MakeAdapter, response: MockResponse
+) -> None:
+    api.serve("/people", response)
+
+    with pytest.raises(ResponseLost):
+        send(make_adapter, WriteRequest("POST /people", body={"email": "{email}"}), [insert_row()])
+
+
+def test_fewer_items_than_rows_have_no_position(api: FaultServer, make_adapter: MakeAdapter) -> None:
+    """An API that leaves the refused row out would have its successes taken for those of other rows."""
+    api.serve("/people", MockResponse.json({"items": [{"id": 1}, {"id": 3}]}))
+    request = WriteRequest(
+        "POST /people",
+        body={"rows": "{rows}"},
+        each={"email": "{email}"},
+        batch=Batch(10),
+        outcomes=Outcomes(done="items"),
+    )
+
+    outcomes = send(make_adapter, request, [insert_row(number) for number in (1, 2, 3)])
+
+    assert [outcome.state for outcome in outcomes] == [RowState.UNKNOWN] * 3
 
 
 @pytest.mark.socket
@@ -401,8 +434,8 @@ def test_a_row_is_found_by_the_values_that_identify_it(api: FaultServer, make_ad
         found = writer.find("insert", insert_row(1))
         missing = writer.find("insert", insert_row(3))
 
-    assert found == RowOutcome(1, RowState.CREATED, 200, {"id": 2})
-    assert missing is None
+    assert found == [RowOutcome(1, RowState.CREATED, 200, {"id": 2})]
+    assert not missing
     assert api.requests[0].query == {"q": "1@x.example", "kind": "person"}
 
 

@@ -36,7 +36,7 @@ def source(crm: Crm) -> Crm:
             queue.syncs.drop("default", sync.name)
             queue.scripts.delete_script("default", sync.name)
     with WriteStore(crm.unify.home / "writes.db") as store:
-        store.forget_name("default", "people")
+        store.written.forget("default", "people")
     return crm
 
 

@@ -205,7 +205,7 @@ def test_permission_withdrawn_after_the_plan_is_respected(crm: Crm) -> None:
 
     result = crm(f"approve write {crm.last_write}")
 
-    assert result.exit_status == 1
+    assert result.exit_status == 2
     assert "not among the tables that may be written" in result.stderr
     assert not crm.sent
 

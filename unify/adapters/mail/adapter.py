@@ -163,8 +163,8 @@ class MailWriter:
     def lost_response(self, operation: RowOperation, age_s: float) -> LostResponse:  # noqa: ARG002
         return LostResponse.UNKNOWN  # no server says which mails it has accepted
 
-    def find(self, operation: RowOperation, row: PlannedRow) -> RowOutcome | None:  # noqa: ARG002
-        return None
+    def find(self, operation: RowOperation, row: PlannedRow) -> Sequence[RowOutcome]:  # noqa: ARG002
+        return ()
 
     def _build(self, content: MailContent) -> bytes:
         return build_message(content, self._adapter.sender, datetime.now(UTC))

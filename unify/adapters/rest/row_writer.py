@@ -19,7 +19,7 @@ from unify.adapters.http.client import HttpClient
 from unify.adapters.http.errors import quote_body
 from unify.adapters.http.messages import QueryParams, Request, Response
 from unify.adapters.rest.request_builder import render_base_url
-from unify.adapters.rest.write_outcomes import OutcomeReader, value_at, value_text
+from unify.adapters.rest.write_outcomes import OutcomeReader, value_at, value_text, values_at
 from unify.adapters.spec import template
 from unify.adapters.spec.checks.write import ROW_VARIABLE, ROWS_VARIABLE
 from unify.adapters.spec.model import AdapterSpec, TableSpec
@@ -138,8 +138,10 @@ class RowWriter:
             return LostResponse.SEND_AGAIN  # it names its row and sets absolute values
         return LostResponse.UNKNOWN
 
-    def find(self, operation: RowOperation, row: PlannedRow) -> RowOutcome | None:
-        """Look for a row whose response was lost. None: the API does not have it, so it was not written.
+    def find(self, operation: RowOperation, row: PlannedRow) -> Sequence[RowOutcome]:
+        """Look for a row whose response was lost: the outcome for each row there that may be it.
+
+        Empty: the API does not have it, so it was not written.
 
         Raises SourceError: nothing was found out.
         """
@@ -149,17 +151,13 @@ class RowWriter:
         try:
             response = self._client.fetch(request, (), self._stop)
         except NotFound:
-            return None
-        for found in _found_rows(response, spec.settle):
-            if _is_same(found, row, spec.settle.same):
-                state = {"insert": RowState.CREATED, "delete": RowState.UNCHANGED}.get(operation)
-                created = {
-                    column: value
-                    for column, path in spec.created.items()
-                    if (value := value_at(found, path)) is not None
-                }
-                return RowOutcome(row.number, state or RowState.UPDATED, response.status, created)
-        return None
+            return ()
+        state = RowState.CREATED if operation == "insert" else RowState.UPDATED
+        return [
+            RowOutcome(row.number, state, response.status, values_at(found, spec.created))
+            for found in _found_rows(response, spec.settle)
+            if _is_same(found, row, spec.settle.same)
+        ]
 
     def render(self, operation: RowOperation, rows: Sequence[PlannedRow], key: str = "") -> RenderedBatch:
         """Build the request of ``rows``. Raises SpecError for a value that the request cannot hold."""

@@ -25,7 +25,7 @@ _DONE_STATES: Mapping[RowOperation, RowState] = {
 }
 _GONE = (404, 410)
 _CREATED = 201
-_TIMEOUT = 408
+_UNDECIDED = (302, 303, 408)  # a redirect may follow a row that was written
 _SUCCESS_FLAGS = ("true", "1", "ok", "success")
 _ID_MEMBERS = frozenset(["id", "_id", "uuid", "key"])
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -54,12 +54,14 @@ class OutcomeReader:
         if self._is_already_done() or (self._operation == "delete" and status in _GONE):
             return RowOutcome(row.number, RowState.UNCHANGED, status)
         if self._is_success:
+            self._raise_if_web_page()
             return self._read_success(row, sent)
         self._raise_if_undecided()
         return self._rejected(row, self._reason)
 
     def read_batch(self, rows: Sequence[PlannedRow], marks: Sequence[str]) -> Sequence[RowOutcome]:
         """Return the outcomes of a request with several rows; ``marks`` are their ``outcomes.by``."""
+        self._raise_if_web_page()
         done_items, failed_items = self._items(self._outcomes.done), self._items(self._outcomes.failed)
         if not self._is_success and not done_items and not failed_items:
             self._raise_if_undecided()
@@ -67,8 +69,14 @@ class OutcomeReader:
         if (refusal := self._refusal({}, with_body=True)) is not None:
             return [self._rejected(row, refusal) for row in rows]
         by = self._outcomes.by
+        failed_by = self._outcomes.failed_by or by
+        if _is_incomplete(by, done_items, rows) or _is_incomplete(failed_by, failed_items, rows):
+            reason = f"the response has not one item for each of the {len(rows)} rows"
+            return [
+                RowOutcome(row.number, RowState.UNKNOWN, self._response.status, {}, reason) for row in rows
+            ]
         done = self._by_row(rows, marks, done_items, by)
-        failed = self._by_row(rows, marks, failed_items, self._outcomes.failed_by or by)
+        failed = self._by_row(rows, marks, failed_items, failed_by)
         return [self._read_item(row, done.get(row.number), failed.get(row.number)) for row in rows]
 
     @property
@@ -177,17 +185,29 @@ class OutcomeReader:
         rules = self._request.already
         return any(rule.status == status and (rule.body is None or rule.body in text) for rule in rules)
 
+    def _raise_if_web_page(self) -> None:
+        """A success with a web page is one of a proxy, or of a sign-in: it does not tell of any row."""
+        is_page = "html" in self._response.headers.get("content-type", "").lower()
+        if self._is_success and is_page and self._response.body.lstrip().startswith(b"<"):
+            raise ResponseLost(
+                f"{self._response.request_line}: the response is a web page, not one of the API"
+            )
+
     def _raise_if_undecided(self) -> None:
         status = self._response.status
         message = f"{self._response.request_line}: {self._reason}"
         if status == 401:
             raise Unauthorized(f"{message}: the credentials were refused")
-        if status >= 500 or status == _TIMEOUT:
+        if status >= 500 or status in _UNDECIDED:
             raise ResponseLost(message)
 
     def _created(self, returned: object) -> Mapping[str, object]:
-        values = {column: value_at(returned, path) for column, path in self._request.created.items()}
-        return {column: value for column, value in values.items() if value is not None}
+        return values_at(returned, self._request.created)
+
+
+def _is_incomplete(by: str, items: Sequence[object], rows: Sequence[PlannedRow]) -> bool:
+    """Whether items whose position tells their row are not as many as the rows."""
+    return by == "position" and bool(items) and len(items) != len(rows)
 
 
 def _is_other_row(sent: object, returned: object) -> bool:
@@ -220,6 +240,12 @@ def value_at(value: object, path: str) -> object:
     elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
         inner = value[int(name)]
     return value_at(inner, rest) if rest else inner
+
+
+def values_at(value: object, paths: Mapping[str, str]) -> Mapping[str, object]:
+    """The values at dotted paths, by column, that are there."""
+    found = {column: value_at(value, path) for column, path in paths.items()}
+    return {column: one for column, one in found.items() if one is not None}
 
 
 def value_text(value: object) -> str:

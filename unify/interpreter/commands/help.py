@@ -123,16 +123,17 @@ TOPICS = (
         (
             "export SCHEMA.TABLE|$NAME|(SELECT …) to CONNECTION.TABLE",
             "    [insert|update|upsert|mirror|append|replace|merge] [by COLUMN, …] [delta]",
-            "    [when gone nothing|clear|delete] [as NAME] [every DURATION]",
+            "    [when gone nothing|clear|delete] [adopt] [as NAME] [every DURATION]",
             "explain export … to CONNECTION.TABLE …",
         ),
         "Writes the rows of a SELECT to a table of an API or a database. by names the columns that identify "
         "a row. upsert changes the rows that exist and adds the others; mirror also deletes the rows that it "
         "has written before and that are gone from the SELECT, a tenth of them at most without "
-        "--max-deletes, and none if the SELECT is empty. delta sends only the rows that differ from the last "
-        "success under the name (as NAME, else that of the table). every makes a sync of it. A table of a "
-        "database is written in one transaction, and created if it is missing (not by update and insert); "
-        "append, replace, upsert, update and mirror apply to it. See also: help databases.",
+        "--max-deletes, and none if the SELECT is empty; with adopt, those that others have written, too. "
+        "delta sends only the rows that differ from the last success under the name (as NAME, else that of "
+        "the table). every makes a sync of it. A table of a database is written in one transaction, and "
+        "created if it is missing (not by update and insert); append, replace, upsert, update and mirror "
+        "apply to it. See also: help databases.",
     ),
     HelpTopic(
         "databases",
@@ -172,7 +173,7 @@ TOPICS = (
         "sync",
         (
             "create sync NAME as insert|update|upsert|mirror into CONNECTION.TABLE [by COLUMN, …]",
-            "    [when gone nothing|clear|delete] [cursor COLUMN] SELECT …",
+            "    [when gone nothing|clear|delete] [adopt] [cursor COLUMN] SELECT …",
             "    [every DURATION|after load of SCHEMA.TABLE]",
             "    [then run 'FILE.sql'|then 'https://…' [secret '${NAME}']]",
             "run sync NAME",

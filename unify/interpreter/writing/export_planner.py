@@ -8,8 +8,8 @@ deleted.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from unify.errors import QueryError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.writing import row_checks
+from unify.interpreter.writing.leaving_rows import LeavingRows, allowed_values, identity_of, read_other_rows
 from unify.interpreter.writing.plan import WritePlan, use_declared_names
 from unify.interpreter.writing.rows_to_write import (
     MATCH_TABLE,
@@ -47,22 +48,35 @@ class _Match(Struct, frozen=True):
     before: Values
 
 
+class WriteHistory(Struct, frozen=True):
+    """What was written until now.
+
+    ``baseline``      of NewWrite.
+    ``written``       what exports of the name have written, by identity.
+    ``last_sent_at``  when the last write of the table ended; None: there is none.
+    """
+
+    baseline: str = ""
+    written: Mapping[str, WrittenRow] = {}
+    last_sent_at: datetime | None = None
+
+
 class ExportPlanner:
-    """Plans one export. ``written`` is what exports of its name have written, by identity."""
+    """Plans one export."""
 
     def __init__(
         self,
         command: ExportRows,
         target: TableName,
         spec: WriteSpec,
-        written: Mapping[str, WrittenRow],
         *,
         name: str,
     ) -> None:
         self._command = command
         self._target = target
         self._spec = spec
-        self._written = written
+        self._written: Mapping[str, WrittenRow] = {}
+        self._adopted = 0  # rows of the target that are compared with the source, whoever has written them
         self._name = name
         self._mode = _resolve_mode(command, target)
         is_upsert = self._mode in ("upsert", "mirror") and spec.upsert is not None
@@ -71,11 +85,17 @@ class ExportPlanner:
         self._is_direct = {*map(str.lower, self._key)} == {*map(str.lower, self._direct_key)}
         self._remarks: list[str] = []
 
-    def plan(self, query: QueryRunner, max_age: MaxAge, limit: int) -> WritePlan:
+    @property
+    def is_matched(self) -> bool:
+        """Whether rows are compared with stored rows of the target."""
+        return self._mode != "insert" and (not self._is_direct or self._command.adopt)
+
+    def plan(self, query: QueryRunner, max_age: MaxAge, limit: int, history: WriteHistory) -> WritePlan:
         """Read the source, and the stored rows of the target where rows have to be found there.
 
         ``limit``  how many rows may be written. Raises QueryError.
         """
+        self._written = history.written
         operation = self._check_operation()
         with open_rows(query, self._command.source, max_age, MAX_SOURCE_ROWS + 1) as source:
             self._check_source(source.columns)
@@ -93,8 +113,9 @@ class ExportPlanner:
                 if self._differs(row):
                     chosen.append(row)
                     self._check_count(len(chosen), limit)
-            rows, note = self._match(query, max_age, chosen), source.note
-        leaving = list(self._leaving_rows(identities, count))
+            found_age = self._fresh_age(query, max_age, history.last_sent_at)
+            rows, note = self._match(query, found_age, chosen), source.note
+        leaving = self._leaving_rows(query, identities, count, rows)
         self._check_count(len(rows) + len(leaving), limit)
         known = sum(row.is_known for row in self._written.values())
         return WritePlan(
@@ -104,10 +125,12 @@ class ExportPlanner:
             note,
             tuple(self._remarks),
             self._name,
-            written=known,
+            written=max(known, self._adopted),
             leaving=len(leaving),
             read=count,
             filtered=count - len(rows),
+            baseline=history.baseline,
+            is_matched=self.is_matched,
         )
 
     # Checks
@@ -179,7 +202,7 @@ class ExportPlanner:
                 operation,
                 values if written else {},
                 row_key,
-                identity=json.dumps(by_name, sort_keys=True, default=str),
+                identity=identity_of(by_name),
                 content=_digest({**key, **values}),
             )
 
@@ -222,7 +245,9 @@ class ExportPlanner:
                 unmatched += 1
             else:
                 found.append(
-                    replace(row, action="insert", values=self._allowed(row.values, "insert"), key={})
+                    replace(
+                        row, action="insert", values=allowed_values(self._spec, row.values, "insert"), key={}
+                    )
                 )
         if unmatched:
             self._remarks.append(f"{format_count(unmatched, 'row')} of the source are not in {self._target}")
@@ -230,17 +255,20 @@ class ExportPlanner:
 
     def _as_update(self, row: PlannedRow, key: Values, before: Values | None) -> PlannedRow:
         own_key = {name: key[name] for name in self._spec.key}
-        values = self._allowed(row.values, "update")
+        values = allowed_values(self._spec, row.values, "update")
         return replace(row, action="update", values=values, key=own_key, before=before)
 
-    def _allowed(self, values: Values, operation: WriteOperation) -> Values:
-        """Leave out the columns that only the other operation may set."""
-        columns = {name: self._spec.column(name) for name in values}
-        return {
-            name: values[name]
-            for name, column in columns.items()
-            if column is None or column.is_allowed_in(operation)
-        }
+    def _fresh_age(self, query: QueryRunner, max_age: MaxAge, last_sent_at: datetime | None) -> MaxAge:
+        """Have the stored rows refreshed if they were read before the last write of the table ended."""
+        stored = catalog.stored_tables(query.lake).get(self._target)
+        if stored is None or last_sent_at is None or stored.read_since > last_sent_at:
+            return max_age
+        if max_age.never and self.is_matched:
+            raise QueryError(
+                f"{self._target}: its stored rows are those before the last write, and max_age = none reads "
+                "no others: set max_age = default"
+            )
+        return MaxAge(limit_s=0)
 
     def _find_matches(
         self, query: QueryRunner, max_age: MaxAge, rows: Sequence[PlannedRow]
@@ -293,48 +321,38 @@ class ExportPlanner:
 
     # Rows that are gone from the source
 
-    def _leaving_rows(self, identities: set[str], count: int) -> Iterator[PlannedRow]:
+    def _leaving_rows(
+        self, query: QueryRunner, identities: set[str], count: int, rows: Sequence[PlannedRow]
+    ) -> list[PlannedRow]:
         gone = self._gone_action()
+        if gone == "nothing":
+            return []
         left = [row for identity, row in self._written.items() if identity not in identities and row.is_known]
-        if gone == "nothing" or not left:
-            return
-        if not count:
-            self._remarks.append(f"the source is empty: no row is {_PAST[gone]}")
-            return
-        for number, row in enumerate(left, start=count + 1):
-            if not set(self._spec.key) <= set(row.key):
-                self._remarks.append(f"the {', '.join(self._spec.key)} of {row.identity} is not known")
-                continue
-            key = {name: row.key[name] for name in self._spec.key}
-            if gone == "delete":
-                yield PlannedRow(number, "delete", {}, key, row.values, identity=row.identity, leaves=True)
-            else:
-                yield self._cleared_row(number, row, key)
-
-    def _cleared_row(self, number: int, row: WrittenRow, key: Values) -> PlannedRow:
-        operation: WriteOperation = "upsert" if self._spec.update is None else "update"
-        names = {name.lower() for name in (*self._key, *self._spec.key)}
-        cleared = {name: None for name in row.values if name.lower() not in names}
-        return PlannedRow(
-            number,
-            operation,
-            self._allowed(cleared, operation),
-            key,
-            row.values,
-            identity=row.identity,
-            leaves=True,
+        if self._command.adopt and count:
+            others, self._adopted = read_other_rows(query, self._target, self._spec, self._key, self._written)
+            left += others
+        if not left:
+            return []
+        stay = (row for identity, row in self._written.items() if identity in identities)
+        leaving = LeavingRows(
+            self._spec,
+            gone,
+            self._key,
+            identities=identities,
+            own_keys=[*(row.key for row in rows), *(row.key for row in stay)],
+            remarks=self._remarks,
         )
+        return list(leaving.plan(left, count + 1))
 
     def _gone_action(self) -> GoneRows:
         gone = self._command.gone or ("delete" if self._mode == "mirror" else "nothing")
         if gone == "delete":
             row_checks.check_operation(self._target, self._spec, "delete")
+        elif self._command.adopt:
+            raise QueryError("adopt is for mirror and when gone delete: only they delete rows of others")
         elif gone == "clear" and self._spec.update is None:
             row_checks.check_operation(self._target, self._spec, "upsert")
         return gone
-
-
-_PAST: Mapping[GoneRows, str] = {"delete": "deleted", "clear": "cleared", "nothing": "changed"}
 
 
 def export_name(command: ExportRows, target: TableName) -> str:

@@ -11,7 +11,19 @@ from unify.errors import UsageError
 from unify.model import PlannedRow, TableName
 from unify.text import format_count
 
+MAX_WRITES = 1_000  # rows of one statement, without --max-writes
 MAX_LEAVING_SHARE = 0.1  # of the rows that a mirror has written, without --max-deletes
+
+
+class WriteOptions(Struct, frozen=True):
+    """``--yes``, ``--max-writes``, ``--max-deletes``.
+
+    ``max_deletes``  None: a user at the prompt is asked, a script may delete none.
+    """
+
+    yes: bool = False
+    max_writes: int = MAX_WRITES
+    max_deletes: int | None = None
 
 
 class WritePlan(Struct, frozen=True):
@@ -22,6 +34,7 @@ class WritePlan(Struct, frozen=True):
     ``remarks``  what the user should know about rows that are not written.
     ``written``  how many rows the exports of ``name`` have written.
     ``leaving``  how many rows are deleted or cleared because they are gone from the source.
+    ``baseline``, ``is_matched``  of NewWrite: which writes had been sent when the rows were compared.
     ``read``, ``filtered``  how many rows the source has, and how many of them are left out as unchanged.
     """
 
@@ -36,6 +49,8 @@ class WritePlan(Struct, frozen=True):
     read: int = 0
     filtered: int = 0
     undo_of: int | None = None
+    baseline: str = ""
+    is_matched: bool = False
 
     @property
     def removals(self) -> int:

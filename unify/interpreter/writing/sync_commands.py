@@ -17,8 +17,8 @@ from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.results import Message, Result, Rows, Watcher, listing_rows
+from unify.interpreter.writing.plan import WriteOptions
 from unify.interpreter.writing.sync_runner import SyncRunner
-from unify.interpreter.writing.write_commands import WriteOptions
 from unify.language.commands import CreateSync, ExportRows
 from unify.model import TableName
 from unify.queue.scripts import ScheduledScript
@@ -107,7 +107,7 @@ class SyncCommands:
         sync = self._get(name)
         self._load_client.unschedule_script(self._tenant, sync.name)
         self._queue.syncs.drop(self._tenant, sync.name)
-        self._store.forget_name(self._tenant, sync.name)
+        self._store.written.forget(self._tenant, sync.name)
         return Message(f"sync {sync.name} removed")
 
     def list_syncs(self) -> Rows:
@@ -157,6 +157,7 @@ class SyncCommands:
             key=rows.key,
             gone=rows.gone,
             delta=rows.delta and not self._connections.is_relational(table.schema),
+            adopt=rows.adopt,
             cursor=command.cursor,
             every_s=command.every_s,
             after=after,

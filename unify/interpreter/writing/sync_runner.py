@@ -17,9 +17,9 @@ from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.results import Message, Result, Rows
-from unify.interpreter.writing.plan import WritePlan
+from unify.interpreter.writing.plan import WriteOptions, WritePlan
 from unify.interpreter.writing.rows_to_write import open_rows
-from unify.interpreter.writing.write_commands import WriteCommands, WriteOptions
+from unify.interpreter.writing.write_commands import WriteCommands
 from unify.interpreter.writing.write_report import has_failures
 from unify.language.commands import GONE_ROWS, ROW_MODES, ExportRows
 from unify.model import RowState, WriteState
@@ -29,8 +29,10 @@ from unify.queue.timing import Timing
 from unify.redaction import Redactor
 from unify.text import format_count
 from unify.writes.records import Write
+from unify.writes.store import PlanOutdated
 
 _WRITTEN = (RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED)
+MAX_PLANS = 3  # of a run, if other writes of the table are sent meanwhile
 _CURSOR_TABLE = '"unify cursor"'
 ExportToDatabase = Callable[[ExportRows, WriteOptions, MaxAge], Result]
 
@@ -68,7 +70,7 @@ class SyncRunner:
             explained = msgspec.structs.replace(command, explain=True)
             return _text_of(self._export_to_database(explained, _options(sync), max_age))
         writes = self._make_writes(_options(sync))
-        return writes.plan_text(writes.plan_export(command, max_age))
+        return writes.sender.plan_text(writes.plan_export(command, max_age))
 
     def run(self, sync: Sync, run: SyncRun, max_age: MaxAge) -> tuple[SyncResult, UnifyError | None]:
         """Run a sync and record the result, which it returns with the error that ended the run."""
@@ -115,12 +117,19 @@ class SyncRunner:
             counts = SyncCounts(read=written, formatted=written, written=written)
             return SyncResult(SyncStatus.SUCCESS, "", counts, cursor=cursor)
         writes = self._make_writes(_options(sync))
-        plan = writes.plan_export(command, max_age)
-        if not plan.rows:
-            counts = SyncCounts(read=plan.read, filtered=plan.filtered)
-            return SyncResult(SyncStatus.SUCCESS, "; ".join(plan.remarks), counts, cursor=cursor)
-        write, outcomes, reason = writes.send_plan(plan)
-        return _result(plan, write, outcomes, reason, cursor)
+        for left in reversed(range(MAX_PLANS)):
+            plan = writes.plan_export(command, max_age)
+            if not plan.rows:
+                counts = SyncCounts(read=plan.read, filtered=plan.filtered)
+                return SyncResult(SyncStatus.SUCCESS, "; ".join(plan.remarks), counts, cursor=cursor)
+            try:
+                write, outcomes, reason = writes.sender.send_plan(plan)
+            except PlanOutdated:
+                if not left:
+                    raise
+            else:
+                return _result(plan, write, outcomes, reason, cursor)
+        raise AssertionError("unreachable")
 
     def _next_cursor(self, sync: Sync, max_age: MaxAge) -> str:
         """Return the greatest value of the cursor column of the new rows; the old one without new rows."""
@@ -234,6 +243,7 @@ def _export(sync: Sync, cursor: str) -> ExportRows:
         definition.delta,
         next((gone for gone in GONE_ROWS if gone == definition.gone), None),
         sync.name if _is_tracked(definition) else "",
+        adopt=definition.adopt,
     )
 
 

@@ -7,28 +7,23 @@ or by ``approve write`` later. What is sent is the sealed plan, whatever its SEL
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from msgspec import Struct
-
 from unify.adapters import registry
-from unify.adapters.base import TableWriter
 from unify.adapters.spec.write import WriteSpec
-from unify.errors import LoadFailed, QueryError, UnknownName, UsageError
-from unify.interpreter import adapter_access
+from unify.adapters.write_target import changed_part
+from unify.errors import QueryError, UnknownName
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.results import Message, Result, Rows, Watcher, listing_rows
 from unify.interpreter.writing import row_checks, write_report
-from unify.interpreter.writing.export_planner import ExportPlanner, export_name
-from unify.interpreter.writing.plan import WritePlan, check_removals, use_declared_names
-from unify.interpreter.writing.returning import returned_rows, then_raise
+from unify.interpreter.writing.export_planner import ExportPlanner, WriteHistory, export_name
+from unify.interpreter.writing.plan import WriteOptions, WritePlan, check_removals, use_declared_names
 from unify.interpreter.writing.row_source import RowSource
-from unify.interpreter.writing.type_checks import type_problems
 from unify.interpreter.writing.undo_planner import UndoPlanner
+from unify.interpreter.writing.write_sender import WriteSender
 from unify.lake import catalog
 from unify.language.commands import ExportMail, ExportRows
 from unify.language.sql import tables
@@ -36,24 +31,11 @@ from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.merge_statement import MergeStatement, parse_merge_statement
 from unify.language.sql.refs import TableRef
 from unify.language.sql.write_statement import WriteStatement, parse_write_statement
-from unify.model import JobState, LoaderJob, RowState, TableName, WriteState
-from unify.text import format_count
-from unify.writes.records import NewWrite, Write, WriteRow
+from unify.model import RowState, TableName, WriteState, WriteTarget
+from unify.writes.records import Write, WrittenRow
 from unify.writes.store import WriteStore
 
-MAX_WRITES = 1_000  # rows of one statement, without --max-writes
 RETRIED_STATES = (RowState.REJECTED, RowState.NOT_SENT)
-
-
-class WriteOptions(Struct, frozen=True):
-    """``--yes``, ``--max-writes``, ``--max-deletes``.
-
-    ``max_deletes``  None: a user at the prompt is asked, a script may delete none.
-    """
-
-    yes: bool = False
-    max_writes: int = MAX_WRITES
-    max_deletes: int | None = None
 
 
 class WriteCommands:
@@ -76,8 +58,8 @@ class WriteCommands:
         self.store = store
         self._watcher = watcher
         self._options = options
-        self._wait = wait
         self._now = now
+        self.sender = WriteSender(query, load_client, store, watcher, options=options, wait=wait, now=now)
 
     def run_statement(self, sql: str, max_age: MaxAge) -> Result | None:
         """Run or explain a statement that writes rows to a table of an API; None for any other one."""
@@ -141,7 +123,7 @@ class WriteCommands:
         plan = self._plan_statement(statement, target, max_age)
         if not plan.rows:
             raise QueryError(f"{target}: no rows to write")
-        return self._seal(plan, requested_by), self.plan_text(plan)
+        return self.sender.seal(plan, requested_by), self.sender.plan_text(plan)
 
     def explain(self, statement: WriteStatement | MergeStatement, target: TableName, max_age: MaxAge) -> Rows:
         """Return the plan of a statement; nothing is planned or sent."""
@@ -158,22 +140,26 @@ class WriteCommands:
         self._refuse_transaction(target)
         spec = self._describe(target)
         tenant, name = self._load_client.settings.tenant, export_name(command, target)
-        written = self.store.written_rows(tenant, target, name) if name else {}
-        planner = ExportPlanner(command, target, spec, written, name=name)
-        plan = planner.plan(self._query, max_age, self._options.max_writes)
+        planner = ExportPlanner(command, target, spec, name=name)
+        baseline = self.store.baseline(tenant, target, name, is_matched=planner.is_matched)
+        history = WriteHistory(
+            baseline if name or planner.is_matched else "",
+            self._written_rows(target, name),
+            self.store.last_sent_at(tenant, target, self._now()),
+        )
+        plan = planner.plan(self._query, max_age, self._options.max_writes, history)
         self._check_plan(plan, spec)
         return plan
 
-    def send_plan(self, plan: WritePlan) -> tuple[Write, Mapping[RowState, int], str]:
-        """Send an approved plan; return the write, its rows by state, and why any failed.
-
-        Raises LoadFailed if it is sent later.
-        """
-        write = self._seal(plan)
-        self.store.approve(write.id, getpass.getuser(), self._now())
-        ended = self._wait_until_ended(write, self._load_client.enqueue_write(write.table))
-        counts = self.store.counts(write.id)
-        return ended, counts, _first_reason(self.store.rows(write.id)).removeprefix("; ")
+    def _written_rows(self, target: TableName, name: str) -> Mapping[str, WrittenRow]:
+        """Return what exports of a name have written. Raises QueryError if that may be another account's."""
+        if not name:
+            return {}
+        tenant, written = self._load_client.settings.tenant, self.store.written
+        for options in written.options(tenant, target, name):
+            advice = f"give the export another name than {name}, or undo the change"
+            self.sender.refuse_other_account(f"{name} was written", WriteTarget(options), target, advice)
+        return written.rows(tenant, target, name)
 
     def export_mail(self, command: ExportMail, max_age: MaxAge) -> Result:
         """Send the rows of a SELECT as a mail. Raises as ``run`` does."""
@@ -186,12 +172,17 @@ class WriteCommands:
 
     def undo(self, id: int) -> Result:
         """Plan and send the write that takes a write back. Raises as ``run`` does."""
-        write = self._get(id)
+        write = self.sender.get(id)
         if write.state in (WriteState.PLANNED, WriteState.APPROVED, WriteState.RUNNING):
             raise UnknownName(f"write {id} is {write.state}; cancel write {id}")
         target, spec = write.table, self._describe(write.table)
+        self.sender.refuse_other_account(f"write {id}", write.target, target, "undo the change first")
         stored = target in catalog.stored_tables(self._query.lake)
-        undone = UndoPlanner(target, spec, stored=stored).plan(self._query, self.store.rows(id))
+        taken_back = self.store.rows_taken_back(id)
+        rows = [row for row in self.store.rows(id) if row.planned.number not in taken_back]
+        if taken_back and not rows:
+            raise QueryError(f"{target}: write {id} has been taken back already")
+        undone = UndoPlanner(target, spec, stored=stored).plan(self._query, rows)
         problems = row_checks.listed(undone.problems)
         if not undone.rows:
             reason = f":\n  {problems}" if problems else ": it has written no row"
@@ -205,18 +196,23 @@ class WriteCommands:
 
     def approve(self, id: int) -> Result:
         """Send a planned write. Raises UnknownName, LoadFailed."""
-        write = self._get(id)
+        write = self.sender.get(id)
+        if part := changed_part(write.target, self.sender.target_of(write.table)):
+            raise QueryError(
+                f"{write.table}: {part} was changed since write {id} was planned; plan it again: "
+                f"cancel write {id}, and run the statement again"
+            )
         approved = self.store.approve(id, getpass.getuser(), self._now())
         if approved is None:
             raise UnknownName(f"write {id} is {write.state}; only a planned write can be approved")
-        return self._send(approved)
+        return self.sender.send(approved)
 
     def retry(self, id: int, state: RowState | None) -> Result:
         """Send again the rows of an ended write that are in ``state``; None: refused and not sent.
 
         Raises UnknownName, LoadFailed.
         """
-        write = self._get(id)
+        write = self.sender.get(id)
         states = RETRIED_STATES if state is None else (state,)
         counts = self.store.counts(id)
         if not any(counts.get(state) for state in states):
@@ -224,14 +220,18 @@ class WriteCommands:
             raise UnknownName(
                 f"write {id} has no row that is {wanted}: {write_report.outcome_text(write, counts)}"
             )
-        reopened = self.store.reopen(id, states, getpass.getuser(), self._now())
+        if write.approved_at is None:
+            raise UnknownName(f"write {id} was never approved: run its statement again")
+        self.sender.refuse_other_account(f"write {id}", write.target, write.table, "undo the change first")
+        target = self.sender.target_of(write.table)
+        reopened = self.store.reopen(id, states, target, getpass.getuser(), self._now())
         if reopened is None:
             raise UnknownName(f"write {id} is {write.state}; only one that has ended can be retried")
-        return self._send(reopened)
+        return self.sender.send(reopened)
 
     def cancel(self, id: int) -> Result:
         """End a write; rows that were sent keep their outcome. Raises UnknownName."""
-        write = self._get(id)
+        write = self.sender.get(id)
         cancelled = self.store.cancel(id, self._now())
         if cancelled is None:
             raise UnknownName(f"write {id} is {write.state} already")
@@ -283,113 +283,21 @@ class WriteCommands:
     def _check_plan(self, plan: WritePlan, spec: WriteSpec) -> None:
         """Raise QueryError or UsageError for what cannot be sent, or must not be."""
         row_checks.check_row_columns(plan.target, spec, plan.rows)
-        row_checks.refuse(plan.target, list(type_problems(self._query.lake, spec, plan.rows)))
+        row_checks.refuse(plan.target, list(row_checks.type_problems(self._query.lake, spec, plan.rows)))
         is_script = self._watcher.user_prompt() is None
         check_removals(plan, self._options.max_deletes, is_script=is_script)
-        with self._open_writer(plan.target) as writer:
+        with self.sender.open_writer(plan.target) as writer:
             row_checks.check_rows(plan.target, spec, plan.rows, writer)
-
-    def plan_text(self, plan: WritePlan) -> str:
-        """Return a plan in words, with its first requests."""
-        with self._open_writer(plan.target) as writer:
-            return write_report.plan_text(plan, writer)
 
     def _explain(self, plan: WritePlan) -> Rows:
         columns = [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")]
-        return listing_rows(columns, [("write", self.plan_text(plan))], "nothing was sent")
+        return listing_rows(columns, [("write", self.sender.plan_text(plan))], "nothing was sent")
 
     def _carry_out(self, plan: WritePlan, returning: str = "") -> Result:
         """Seal a plan, have it approved and send it."""
         if not plan.rows:
             remarks = "".join(f"; {remark}" for remark in plan.remarks)
             return Message(f"{plan.target}: no rows to write{remarks}")
-        write = self._seal(plan)
-        self._require_approval(write, f"write {write.id}: {self.plan_text(plan)}")
-        return self._send(write, returning)
-
-    def _seal(self, plan: WritePlan, requested_by: str = "") -> Write:
-        settings = self._load_client.settings
-        new = NewWrite(
-            settings.tenant,
-            plan.target,
-            plan.mode,
-            self._connections.origin,
-            requested_by=requested_by or getpass.getuser(),
-            name=plan.name,
-            undo_of=plan.undo_of,
-            refreshes=plan.target in catalog.stored_tables(self._query.lake),
-        )
-        return self.store.plan(new, plan.rows, self._now())
-
-    def _require_approval(self, write: Write, plan: str) -> None:
-        """Approve a plan, or raise UsageError with it."""
-        if not self._options.yes:
-            answer = self._watcher.ask_user(f"{plan}\nSend it? [y/N] ")
-            if answer is None:
-                raise UsageError(
-                    f"{plan}\nnothing was sent; send it with --yes, or at a prompt: approve write {write.id}"
-                )
-            if answer.strip().lower() not in ("y", "yes"):
-                self.store.cancel(write.id, self._now())
-                raise QueryError(f"write {write.id} was not approved; nothing was sent")
-        self.store.approve(write.id, getpass.getuser(), self._now())
-
-    # Sending
-
-    def _send(self, write: Write, returning: str = "") -> Result:
-        job = self._load_client.enqueue_write(write.table)
-        if not self._wait:
-            return Message(f"write {write.id}: {format_count(write.rows, 'row')} on the way to {write.table}")
-        ended = self._wait_until_ended(write, job)
-        counts = self.store.counts(write.id)
-        text = write_report.outcome_text(ended, counts)
-        failure = self._failure_text(ended, counts)
-        if not returning and failure:
-            raise LoadFailed(f"{text}{failure}")
-        if not returning:
-            return Message(text)
-        rows = returned_rows(self._query.lake, returning, self.store.rows(write.id))
-        return then_raise(rows, LoadFailed(f"{text}{failure}")) if failure else rows
-
-    def _failure_text(self, write: Write, counts: Mapping[RowState, int]) -> str:
-        """Why a write is no success; "" if it is one."""
-        if write.error:
-            return f": {write.error}"
-        if not write_report.has_failures(counts):
-            return ""
-        reason = _first_reason(self.store.rows(write.id))
-        return f"{reason}; select * from unify.write_rows where write = {write.id}"
-
-    def _wait_until_ended(self, write: Write, job: LoaderJob) -> Write:
-        """Wait for the outcome. Raises LoadFailed if it is sent later, as while its connection is paused."""
-        while True:
-            reason = ""
-            try:
-                self._load_client.wait([job])
-            except LoadFailed as error:
-                reason = error.message
-            current = self._get(write.id)
-            if current.state not in (WriteState.APPROVED, WriteState.RUNNING):
-                return current
-            if reason and self._load_client.queue.get(job.id).state is not JobState.CANCELLED:
-                raise LoadFailed(f"write {write.id} is approved, and is sent later: {reason}")
-            job = self._load_client.enqueue_write(write.table)  # it was approved while the last job ended
-
-    def _get(self, id: int) -> Write:
-        found = self.store.find(id)
-        if found is None or found.tenant != self._load_client.settings.tenant:
-            raise UnknownName(f"there is no write {id} (show writes lists them)")
-        return found
-
-    @contextmanager
-    def _open_writer(self, target: TableName) -> Iterator[TableWriter]:
-        connection = self._connections.connection(target.schema)
-        with (
-            adapter_access.open_adapter(self._connections, connection) as adapter,
-            adapter.open_writer(target.table) as writer,
-        ):
-            yield writer
-
-
-def _first_reason(rows: Sequence[WriteRow]) -> str:
-    return next((f"; row {row.planned.number}: {row.message}" for row in rows if row.message), "")
+        write = self.sender.seal(plan)
+        self.sender.require_approval(write, f"write {write.id}: {self.sender.plan_text(plan)}")
+        return self.sender.send(write, returning)

@@ -159,6 +159,10 @@ class _WriteValidator:
         settle = request.settle
         if settle is None:
             return
+        if operation not in ("insert", "upsert"):
+            self._add(
+                "only for insert and upsert: others name their row, and are sent again", operation, "settle"
+            )
         self._validate_texts(settle.find, known, operation, "settle", "find")
         self._validate_texts(settle.params, known, operation, "settle", "params")
         if settle.body is not None:

@@ -50,8 +50,8 @@ def statement_of_insert(statement: WriteStatement, name: TableName) -> RowsState
 
 def statement_of_export(command: commands.ExportRows, *, exists: bool) -> RowsStatement:
     """EXPORT. Raises QueryError for what a database has no use for, or a table that exists without a mode."""
-    if command.delta or command.gone is not None:
-        word = "delta" if command.delta else "when gone"
+    if command.delta or command.gone is not None or command.adopt:
+        word = "delta" if command.delta else "when gone" if command.gone is not None else "adopt"
         raise QueryError(
             f"export to {command.table}: {word} applies to APIs; a database takes append, replace, update, "
             "upsert and mirror by KEY"
