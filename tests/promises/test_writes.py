@@ -31,14 +31,13 @@ def quick_writes(home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
 
 def require_nothing_doubled_or_lost(result: CampaignResult, protection: Protection, seed: int) -> None:
     assert (result.doubled, result.lost, result.reused_keys) == (0, 0, 0), (result, seed)
+    assert not result.mistaken, (result, seed)
     assert protection == "nothing" or not result.unknown, (result, seed)
 
 
-@pytest.mark.parametrize("protection", ["settle"])
-def test_killed_workers_double_and_lose_nothing(
-    quick_writes: UnifyCommand, api: FaultServer, protection: Protection
-) -> None:
-    result = run_campaign(quick_writes, api, protection, kills=2, rows=20, seed=20261201)
+def test_killed_workers_double_and_lose_nothing(quick_writes: UnifyCommand, api: FaultServer) -> None:
+    protection: Protection = "settle"
+    result = run_campaign(quick_writes, api, protection, kills=2, rows=40, seed=20261201, batches=True)
 
     assert result.kills >= 1
     require_nothing_doubled_or_lost(result, protection, 20261201)
@@ -46,14 +45,15 @@ def test_killed_workers_double_and_lose_nothing(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("batches", [False, True], ids=["one row", "batches"])
 @pytest.mark.parametrize("protection", ["key", "settle", "put", "nothing"])
 def test_two_hundred_kills_double_and_lose_nothing(
-    quick_writes: UnifyCommand, api: FaultServer, protection: Protection
+    quick_writes: UnifyCommand, api: FaultServer, protection: Protection, batches: bool
 ) -> None:
     seed = random.randrange(10**9)
-    result = run_campaign(quick_writes, api, protection, kills=200, rows=4_000, seed=seed)
+    result = run_campaign(quick_writes, api, protection, kills=200, rows=4_000, seed=seed, batches=batches)
 
-    sys.stderr.write(f"{protection}: {result}, seed {seed}\n")
+    sys.stderr.write(f"{protection}, batches {batches}: {result}, seed {seed}\n")
     assert result.kills >= 200, (result, seed)
     require_nothing_doubled_or_lost(result, protection, seed)
 

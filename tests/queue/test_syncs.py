@@ -77,22 +77,45 @@ def test_a_sync_that_was_replaced_during_a_run_keeps_its_own_cursor(queue: Queue
     assert queue.syncs.find("default", "people") == replaced
 
 
-def test_one_run_of_a_sync_is_under_way_and_one_whose_process_is_gone_is_fatal(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("adds_rows", [False, True])
+def test_one_run_of_a_sync_is_under_way_until_it_ends_or_its_process_does(
+    queue: Queue, tmp_path: Path, adds_rows: bool
 ) -> None:
     queue.syncs.put(SYNC)
-    assert queue.syncs.begin_run(SYNC, NOON) is not None
-    assert queue.syncs.begin_run(SYNC, NOON) is None
+    begun = queue.syncs.begin_run(SYNC, NOON)
+    assert begun is not None
+    with Queue(tmp_path / "queue.db") as other:
+        assert other.syncs.begin_run(SYNC, NOON) is None
 
-    monkeypatch.setattr("unify.queue.syncs.is_process_alive", lambda _pid: False)
-    assert queue.syncs.begin_run(SYNC, NOON) is not None
+        queue.syncs._locks.pop(begun[1].id).release()  # as the kernel does for a process that was killed
+        again = other.syncs.begin_run(SYNC, NOON, adds_rows=adds_rows)
 
-    first, second = queue.syncs.runs("default")
-    assert (first.result.status, first.result.reason) == (
-        SyncStatus.FATAL,
-        "the process ended during the run",
-    )
-    assert second.result.status is SyncStatus.RUNNING
+        assert again is not None
+        assert queue.syncs.begin_run(SYNC, NOON) is None
+        other.syncs.end_run(*again, SyncResult(SyncStatus.SUCCESS), NOON)
+    assert queue.syncs.begin_run(SYNC, NOON) is not None
+    first, second, third = queue.syncs.runs("default")
+    assert first.result.status is SyncStatus.FATAL
+    assert first.result.reason == "the process ended during the run"
+    assert first.result.is_unknown is adds_rows
+    assert (second.result.status, third.result.status) == (SyncStatus.SUCCESS, SyncStatus.RUNNING)
+
+
+def test_a_sync_that_is_created_again_resolves_its_unknown_runs(queue: Queue) -> None:
+    queue.syncs.put(SYNC)
+    begun = queue.syncs.begin_run(SYNC, NOON)
+    assert begun is not None
+    queue.syncs.end_run(*begun, SyncResult(SyncStatus.FATAL, is_unknown=True), NOON)
+    assert is_unknown(queue)
+
+    queue.syncs.put(SYNC)
+
+    assert not is_unknown(queue)
+
+
+def is_unknown(queue: Queue) -> bool:
+    run = queue.syncs.last_run(SYNC)
+    return run is not None and run.result.is_unknown
 
 
 def test_a_script_runs_after_each_load_of_its_table_and_stays(queue: Queue) -> None:

@@ -59,7 +59,7 @@ def test_a_write_whose_job_fails_before_it_begins_fails_and_is_not_queued_again(
     job = claim(pending, queue)
     queue.finish(job, JobState.FAILED, "there is no connection crm", NOON)
 
-    pending.job_ended(job, JobState.FAILED, "there is no connection crm", NOON, refreshes=False)
+    pending.job_ended(job, JobState.FAILED, "there is no connection crm", NOON, refresh=None)
 
     ended = store.find(write.id)
     assert ended is not None
@@ -75,7 +75,7 @@ def test_a_write_that_was_approved_during_a_failed_job_has_a_job_of_its_own(
     approve(store, after=60 * MINUTE)
     queue.finish(job, JobState.DEAD, "no server", NOON)
 
-    pending.job_ended(job, JobState.DEAD, "no server", NOON, refreshes=False)
+    pending.job_ended(job, JobState.DEAD, "no server", NOON, refresh=None)
 
     assert states(store) == [WriteState.FAILED, WriteState.APPROVED]
     assert [active.action for active in queue.active_jobs()] == [Action.WRITE]

@@ -36,6 +36,7 @@ class WritableApi:
     def __post_init__(self) -> None:
         self.server.serve("/people", self._respond)
         self.server.serve("/person", self._put)
+        self.server.serve("/people-batch", self._respond_to_batch)
 
     @property
     def emails(self) -> list[str]:
@@ -86,6 +87,31 @@ class WritableApi:
         else:
             self.people.append({**person, "id": len(self.people) + 1})
             response = MockResponse.json(self.people[-1], status=201)
+        if key:
+            self._by_key[key] = (request.body, response)
+        return response
+
+    def _respond_to_batch(self, request: RecordedRequest) -> MockResponse:
+        return self._with_fault(request, self._create_batch)
+
+    def _create_batch(self, request: RecordedRequest) -> MockResponse:
+        """Create the rows that are not refused: status 207, with an item for each row, in another order."""
+        key = request.headers.get("idempotency-key", "")
+        if key and key in self._by_key:
+            body, response = self._by_key[key]
+            self.reused_keys += body != request.body
+            return response if body == request.body else MockResponse.error(409, "key with another body")
+        results: list[dict[str, Any]] = []
+        errors: list[dict[str, Any]] = []
+        for row in reversed(request.json()["rows"]):
+            if row.get("name") in self.refused_names:
+                errors.append({"trace": row["trace"], "message": f"{row['name']} is not a name"})
+                continue
+            if request.method == "PUT":
+                self.people = [each for each in self.people if each["email"] != row["email"]]
+            self.people.append({"email": row["email"], "id": len(self.people) + 1})
+            results.append({"trace": row["trace"], "status": 201, "id": self.people[-1]["id"]})
+        response = MockResponse.json({"results": results, "errors": errors}, status=207)
         if key:
             self._by_key[key] = (request.body, response)
         return response

@@ -38,8 +38,28 @@ _REQUESTS: Mapping[Protection, Mapping[str, object]] = {
 }
 
 
+_BATCH: Mapping[str, object] = {
+    "body": {"rows": "{rows}"},
+    "each": {"email": "{email}", "name": "{name}", "trace": "{row}"},
+    "batch": {"rows": 8},
+    "outcomes": {
+        "done": "results",
+        "failed": "errors",
+        "by": "trace",
+        "status": "status",
+        "message": "message",
+    },
+}
+_REFUSED_NAME, _REFUSED_EVERY = "bad", 13  # in a batch, one row in so many is refused
+
+
 class CampaignResult(Struct, frozen=True):
-    """What became of the rows. ``lost`` are neither there nor unknown; ``reused_keys`` had another body."""
+    """What became of the rows.
+
+    ``lost``         neither there, nor unknown, nor refused by the API.
+    ``mistaken``     refused rows with another outcome than rejected or unknown, and others that are rejected.
+    ``reused_keys``  keys that had another body before.
+    """
 
     kills: int
     rows: int
@@ -47,26 +67,41 @@ class CampaignResult(Struct, frozen=True):
     lost: int
     unknown: int
     reused_keys: int
+    rejected: int = 0
+    mistaken: int = 0
 
     def __str__(self) -> str:
         return (
             f"{self.kills} kills, {self.rows} rows: {self.doubled} doubled, {self.lost} lost, "
-            f"{self.unknown} unknown"
+            f"{self.unknown} unknown, {self.rejected} rejected, {self.mistaken} mistaken"
         )
 
 
 def run_campaign(
-    unify: UnifyCommand, api: FaultServer, protection: Protection, *, kills: int, rows: int, seed: int
+    unify: UnifyCommand,
+    api: FaultServer,
+    protection: Protection,
+    *,
+    kills: int,
+    rows: int,
+    seed: int,
+    batches: bool = False,
 ) -> CampaignResult:
-    """Send ``rows`` rows through the daemon, and kill the worker that sends them ``kills`` times."""
+    """Send ``rows`` rows through the daemon, and kill the worker that sends them ``kills`` times.
+
+    ``batches``  several rows a request, of which some are refused: status 207.
+    """
     rng = random.Random(seed)
-    system = WritableApi(api, faults=random_faults(seed, 4 * rows, FAULT_SHARE))
-    _connect(unify, api, protection)
+    refused = frozenset([_REFUSED_NAME] if batches else [])
+    faults = random_faults(seed, 4 * rows, FAULT_SHARE)
+    system = WritableApi(api, faults=faults, refused_names=refused)
+    _connect(unify, api, protection, batches=batches)
     origin = ConfigPaths(str(unify.home / "connections.yaml"), (str(unify.home / "specs"),))
     emails = [f"{number}@x" for number in range(rows)]
     with WriteStore(unify.home / "writes.db") as store:
         planned = [
-            PlannedRow(number, "insert", {"email": email}) for number, email in enumerate(emails, start=1)
+            PlannedRow(number, "insert", _values(number, email, batches=batches))
+            for number, email in enumerate(emails, start=1)
         ]
         write = store.plan(NewWrite("default", PEOPLE, "insert", origin), planned, datetime.now(UTC))
         unify("pause crm")  # starts the daemon
@@ -81,18 +116,30 @@ def run_campaign(
     unknown = {row.planned.values["email"] for row in outcomes if row.state is RowState.UNKNOWN}
     assert all(row.state.is_settled for row in outcomes)
     counts = Counter(system.emails)
+    rejected = {row.planned.values["email"] for row in outcomes if row.state is RowState.REJECTED}
+    bad = {row.planned.values["email"] for row in outcomes if "name" in row.planned.values}
     return CampaignResult(
         killed,
         rows,
         sum(count - 1 for count in counts.values()),
-        len(set(emails) - set(counts) - unknown),
+        len(set(emails) - set(counts) - unknown - rejected),
         len(unknown),
         system.reused_keys,
+        len(rejected),
+        len((bad - unknown) ^ rejected) + len(bad & set(counts)),
     )
 
 
-def _connect(unify: UnifyCommand, api: FaultServer, protection: Protection) -> None:
-    insert = {**_REQUESTS[protection], "body": {"email": "{email}", "name": "{name}"}}
+def _values(number: int, email: str, *, batches: bool) -> Mapping[str, object]:
+    is_bad = batches and number % _REFUSED_EVERY == 0
+    return {"email": email, "name": _REFUSED_NAME} if is_bad else {"email": email}
+
+
+def _connect(unify: UnifyCommand, api: FaultServer, protection: Protection, *, batches: bool) -> None:
+    insert: dict[str, object] = {**_REQUESTS[protection], "body": {"email": "{email}", "name": "{name}"}}
+    if batches:
+        method = str(insert["request"]).partition(" ")[0]
+        insert |= {**_BATCH, "request": f"{method} /people-batch"}
     spec = {
         "name": "crm",
         "base_url": "{base_url}",

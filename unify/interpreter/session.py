@@ -266,7 +266,7 @@ class Session:
             self.connections,
             self.load_client,
             make_writes=self._make_writes,
-            export_to_database=self._export_to_database,
+            export_to_source=self._export_to_source,
             get_redactor=lambda: self.watcher.redactor,
         )
         return SyncCommands(
@@ -286,7 +286,9 @@ class Session:
         store = self.write_store
         return WriteCommands(self.query, self.load_client, store, self.watcher, options=options, wait=True)
 
-    def _export_to_database(self, command: ExportRows, options: WriteOptions, max_age: MaxAge) -> Result:
+    def _export_to_source(self, command: ExportRows, options: WriteOptions, max_age: MaxAge) -> Result:
+        if self.store_files.has_store(command.table.schema):
+            return self.export_to_store(command, max_age)
         from unify.interpreter.writing.database.copies import StoredCopies
         from unify.interpreter.writing.database.writes import DatabaseWriteOptions, DatabaseWrites
 
@@ -294,6 +296,20 @@ class Session:
         given = DatabaseWriteOptions(options.yes, options.max_writes, options.max_deletes)
         writes = DatabaseWrites(self.query, self.source_tables, copies, self.watcher, given)
         return writes.export(command, max_age, explain=command.explain)
+
+    def export_to_store(self, command: ExportRows, max_age: MaxAge) -> Result:
+        """Write the rows of a SELECT to a table of files. Raises QueryError, FileError."""
+        from unify.interpreter.files.exporter import FileExporter
+        from unify.interpreter.files.table_targets import StoreTables
+        from unify.interpreter.results import plan_rows
+
+        exporting = StoreTables(self.store_files, self.source_tables, FileExporter(self.lake))
+        bound, _ = self.query.prepare(command.source, max_age)
+        result = exporting.export(command, bound)
+        if command.explain:
+            return plan_rows(result.text)
+        self.database_writes.note_change(command.table, only_new_rows=command.mode == "append")
+        return result
 
     @cached_property
     def peek_command(self) -> PeekCommand:

@@ -106,7 +106,7 @@ class TaskResult:
     """The last message about a task. ``every_s`` is the refresh interval in its configuration.
 
     ``parents_action``  what to do with the ``missing`` tables: REFRESH if they are stored and out of date.
-    ``refreshes``       after a write: the stored table is to be refreshed.
+    ``refresh``         after a write: how the stored table is to be loaded again, if it is.
     """
 
     job: int
@@ -117,7 +117,7 @@ class TaskResult:
     missing: tuple[TableName, ...] = ()
     every_s: float | None = None
     parents_action: Action = Action.LOAD
-    refreshes: bool = False
+    refresh: Action | None = None
 
 
 WorkerMessage = LoadProgress | RequestBatch | TaskResult

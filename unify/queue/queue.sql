@@ -358,6 +358,13 @@ UPDATE sync SET cursor = :cursor WHERE tenant = :tenant AND name = :name AND def
 -- name: running_syncs
 SELECT * FROM sync_run WHERE tenant = :tenant AND name = :name AND status = 'running' ORDER BY id;
 
+-- name: last_sync_run
+SELECT * FROM sync_run WHERE tenant = :tenant AND name = :name AND status <> 'running'
+ORDER BY id DESC LIMIT 1;
+
+-- name: resolve_syncs
+UPDATE sync_run SET is_unknown = 0 WHERE tenant = :tenant AND name = :name AND is_unknown;
+
 -- name: begin_sync
 INSERT INTO sync_run (tenant, name, status, pid, started_at)
 VALUES (:tenant, :name, 'running', :pid, :now)
@@ -367,7 +374,7 @@ RETURNING *;
 UPDATE sync_run
 SET status = :status, reason = :reason, read = :read, filtered = :filtered, formatted = :formatted,
     written = :written, failed = :failed, write = :write, cursor = :cursor, callback = :callback,
-    ended_at = :now
+    is_unknown = :is_unknown, ended_at = :now
 WHERE id = :id
 RETURNING *;
 

@@ -144,3 +144,7 @@ CREATE TABLE sync_run (
     ended_at   INTEGER
 );
 CREATE INDEX sync_run_name ON sync_run (tenant, name, id);
+
+-- name: 8
+-- Runs of which nothing tells whether their rows were added.
+ALTER TABLE sync_run ADD COLUMN is_unknown INTEGER NOT NULL DEFAULT 0;

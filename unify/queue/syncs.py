@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from unify.fs.machine import is_process_alive
+from unify.fs.locks import FileLock
 from unify.fs.sqlite import from_micros, from_micros_or_none, to_micros
 from unify.model import ConfigPaths, TableName
 from unify.queue.sqlite import QueueDatabase
@@ -81,7 +83,11 @@ class SyncCounts(Struct, frozen=True):
 
 
 class SyncResult(Struct, frozen=True):
-    """How a run ended. ``callback`` says what became of the callback; "" if there is none."""
+    """How a run ended.
+
+    ``callback``    what became of the callback; "" if there is none.
+    ``is_unknown``  nothing tells whether its rows were added, so that another run might add them again.
+    """
 
     status: SyncStatus
     reason: str = ""
@@ -89,6 +95,7 @@ class SyncResult(Struct, frozen=True):
     write: int | None = None
     cursor: str = ""
     callback: str = ""
+    is_unknown: bool = False
 
 
 class SyncRun(Struct, frozen=True):
@@ -106,13 +113,15 @@ class SyncStore:
 
     def __init__(self, database: QueueDatabase) -> None:
         self._database = database
+        self._locks: dict[int, FileLock] = {}  # of the runs of this process, by id
 
     def put(self, sync: Sync) -> None:
-        """Insert a sync, or replace that of the same name."""
+        """Insert a sync, or replace that of the same name, which runs again after a run that is unknown."""
         definition = msgspec.json.encode(sync.definition).decode()
         values = {**_key(sync.tenant, sync.name), "definition": definition, "cursor": sync.cursor}
         with self._database.transaction():
             self._database.fetch_one("put_sync", values)
+            self._database.fetch_all("resolve_syncs", _key(sync.tenant, sync.name))
 
     def drop(self, tenant: str, name: str) -> bool:
         """Delete a sync. False: there is none."""
@@ -127,24 +136,45 @@ class SyncStore:
         """Return the sync of this name, in any case."""
         return next((sync for sync in self.list(tenant) if sync.name.lower() == name.lower()), None)
 
-    def begin_run(self, sync: Sync, now: datetime) -> tuple[Sync, SyncRun] | None:
+    def begin_run(self, sync: Sync, now: datetime, *, adds_rows: bool = False) -> tuple[Sync, SyncRun] | None:
         """Record the start of a run by this process; return the sync as it is now.
 
-        None: another run is under way, or the sync was dropped.
+        None: another run is under way, or the sync was dropped. A lock says so, which ends with its process.
+
+        ``adds_rows``  an earlier run whose process has ended is unknown: its rows may have been added.
         """
         key = _key(sync.tenant, sync.name)
-        with self._database.transaction():
-            current = self.find(sync.tenant, sync.name)
-            if current is None:
-                return None
-            for row in self._database.fetch_all("running_syncs", key):
-                if is_process_alive(row["pid"]):
-                    return None
-                ended = SyncResult(SyncStatus.FATAL, "the process ended during the run")
-                self._end(row["id"], ended, now)
-            begun = self._database.fetch_one("begin_sync", {**key, "pid": os.getpid(), "now": to_micros(now)})
-        assert begun is not None
-        return current, _run_from_row(begun)
+        lock = FileLock(self._lock_path(sync), f"sync {sync.name}")
+        if not lock.try_acquire():
+            return None
+        try:
+            with self._database.transaction():
+                current = self.find(sync.tenant, sync.name)
+                reason = "the process ended during the run"
+                ended = SyncResult(SyncStatus.FATAL, reason, is_unknown=adds_rows)
+                for row in self._database.fetch_all("running_syncs", key):
+                    self._end(row["id"], ended, now)
+                values = {**key, "pid": os.getpid(), "now": to_micros(now)}
+                begun = None if current is None else self._database.fetch_one("begin_sync", values)
+        except BaseException:
+            lock.release()
+            raise
+        if current is None or begun is None:
+            lock.release()
+            return None
+        run = _run_from_row(begun)
+        self._locks[run.id] = lock
+        return current, run
+
+    def _lock_path(self, sync: Sync) -> Path:
+        """A file beside the queue's; the name is a digest, because a sync may have any name."""
+        name = f"{sync.tenant}/{sync.name.lower()}".encode()
+        return self._database.path.with_name(f"queue.sync-{hashlib.sha256(name).hexdigest()[:16]}.lock")
+
+    def last_run(self, sync: Sync) -> SyncRun | None:
+        """Return the last run that has ended."""
+        row = self._database.fetch_one("last_sync_run", _key(sync.tenant, sync.name))
+        return None if row is None else _run_from_row(row)
 
     def end_run(self, sync: Sync, run: SyncRun, result: SyncResult, now: datetime) -> None:
         """Record the result of a run, keep its cursor, and delete the oldest runs.
@@ -152,6 +182,16 @@ class SyncStore:
         A sync that was replaced meanwhile keeps its own cursor.
         """
         key = _key(sync.tenant, sync.name)
+        lock = self._locks.pop(run.id, None)
+        try:
+            self._record_end(sync, run, result, now, key)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _record_end(
+        self, sync: Sync, run: SyncRun, result: SyncResult, now: datetime, key: dict[str, object]
+    ) -> None:
         with self._database.transaction():
             self._end(run.id, result, now)
             if result.cursor:
@@ -179,6 +219,7 @@ class SyncStore:
             "write": result.write,
             "cursor": result.cursor,
             "callback": result.callback,
+            "is_unknown": result.is_unknown,
             "now": to_micros(now),
         }
         self._database.fetch_one("end_sync", values)
@@ -196,7 +237,13 @@ def _sync_from_row(row: sqlite3.Row) -> Sync:
 def _run_from_row(row: sqlite3.Row) -> SyncRun:
     counts = SyncCounts(row["read"], row["filtered"], row["formatted"], row["written"], row["failed"])
     result = SyncResult(
-        SyncStatus(row["status"]), row["reason"], counts, row["write"], row["cursor"], row["callback"]
+        SyncStatus(row["status"]),
+        row["reason"],
+        counts,
+        row["write"],
+        row["cursor"],
+        row["callback"],
+        bool(row["is_unknown"]),
     )
     return SyncRun(
         row["id"], row["name"], result, from_micros(row["started_at"]), from_micros_or_none(row["ended_at"])

@@ -46,13 +46,17 @@ class PendingWrites:
             self._store.cancel(write.id, now)
 
     def job_ended(
-        self, job: LoaderJob, state: JobState, error: str, now: datetime, *, refreshes: bool
+        self, job: LoaderJob, state: JobState, error: str, now: datetime, *, refresh: Action | None
     ) -> None:
-        """End the writes of a job that was given up; refresh the table; queue what was approved meanwhile."""
+        """End the writes of a job that was given up; refresh the table; queue what was approved meanwhile.
+
+        A job that failed may have written rows before.
+        """
         if state in (JobState.FAILED, JobState.DEAD):
             until = job.started_at or now
+            if self._store.has_changed_stored_rows(job.tenant, job.table, until, now):
+                refresh = Action.RELOAD
             self._store.fail_open(job.tenant, job.table, error, approved_until=until, now=now)
-        elif refreshes:
-            new = NewJob(job.tenant, Action.REFRESH, job.table, job.origin, Priority.INTERACTIVE)
-            self._queue.enqueue(new, now)
+        if refresh is not None:
+            self._queue.enqueue(NewJob(job.tenant, refresh, job.table, job.origin, Priority.INTERACTIVE), now)
         self.enqueue_open(now)

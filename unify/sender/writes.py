@@ -18,7 +18,7 @@ from unify.errors import ConfigError, UnifyError
 from unify.load.environment import find_connection
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.worker import Reporter
-from unify.model import WriteState
+from unify.model import Action, WriteState
 from unify.sender.attempt import WriteAttempt, WriteTiming
 from unify.sender.cancellation import watch_cancellation
 from unify.writes.records import Write
@@ -35,7 +35,8 @@ def run_writes(
     Raises UnifyError: the writes so far have their outcomes. Of the others the store says what is left to do.
     """
     connection = find_connection(task.origin, task.table)
-    refreshes, failure = False, None
+    refresh: Action | None = None
+    failure: UnifyError | None = None
     with WriteStore(settings.writes) as store:
         while (write := store.next_open(task.tenant, task.table)) is not None:
             started = store.start(write, datetime.now(UTC))
@@ -47,10 +48,26 @@ def run_writes(
                 if not _has_failed(store, started):
                     raise
                 failure = failure or error
-            refreshes |= started.refreshes
+            if started.refreshes and refresh is not Action.RELOAD:
+                refresh = _refresh_action(started, task, connection)
     if failure is not None:
         raise failure
-    return TaskResult(task.job, task.attempt, TaskStatus.WRITTEN, reporter.progress, refreshes=refreshes)
+    return TaskResult(task.job, task.attempt, TaskStatus.WRITTEN, reporter.progress, refresh=refresh)
+
+
+def _refresh_action(write: Write, task: LoadTask, connection: Connection) -> Action:
+    """How the stored rows get what was written: all are loaded again if a refresh would not find it.
+
+    A refresh of an incremental table finds neither deleted rows nor rows below its cursor.
+    """
+    spec = registry.spec_of(connection, _folders(task))
+    table = spec.table(task.table.table) if spec is not None else None
+    if table is None or table.incremental is None or table.write is None:
+        return Action.REFRESH
+    delete = table.write.delete
+    deletes = write.mode not in ("insert", "update", "upsert") and delete is not None and delete.undo is None
+    sets_cursor = table.write.column(table.incremental.cursor) is not None
+    return Action.RELOAD if deletes or sets_cursor else Action.REFRESH
 
 
 def _has_failed(store: WriteStore, write: Write) -> bool:

@@ -228,21 +228,21 @@ class WriteStore:
 
     def open_tables(self) -> Sequence[tuple[str, TableName, ConfigPaths]]:
         """Return tenant, table and configuration of the writes that are to be sent."""
-        if not self.path.exists():
-            return ()
+        rows = self._fetch_all("open_tables", {}) if self.path.exists() else ()
         return [
-            (
-                row["tenant"],
-                TableName(row["connection"], row["table_name"]),
-                decode_origin(row["origin"]),
-            )
-            for row in self._fetch_all("open_tables", {})
+            (row["tenant"], TableName(row["connection"], row["table_name"]), decode_origin(row["origin"]))
+            for row in rows
         ]
 
     def has_settled_rows(self, tenant: str, table: TableName, since: datetime) -> bool:
         """Whether a row of the open writes of a table got its outcome after ``since``."""
         values = {**_table_values(tenant, table), "since": to_micros(since)}
         return self.path.exists() and bool(self._fetch_all("settled_since", values))
+
+    def has_changed_stored_rows(self, tenant: str, table: TableName, since: datetime, now: datetime) -> bool:
+        """Whether a write that was open after ``since`` has sent rows of a table that is stored."""
+        values = {**_table_values(tenant, table), "since": to_micros(since), "now": to_micros(now)}
+        return self.path.exists() and bool(self._fetch_all("changed_stored", values))
 
     def requests_since(self, write: Write, since: datetime, now: datetime) -> tuple[int, datetime | None]:
         """Return how many requests were sent to the table after ``since``, and when the first of them was."""

@@ -137,6 +137,12 @@ WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
 SELECT max(coalesce(finished_at, :now)) AS at FROM write
 WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND attempt > 0;
 
+-- name: changed_stored
+SELECT 1 FROM write JOIN write_row ON write_row.write = write.id
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND refreshes
+  AND coalesce(finished_at, :now) >= :since AND write_row.attempts > 0
+LIMIT 1;
+
 -- name: written_options
 SELECT DISTINCT options FROM written_row
 WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND name = :name

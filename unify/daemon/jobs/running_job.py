@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec import Struct, field
 
 from unify.load.protocol import LoadProgress
-from unify.model import JobState, LoaderJob, LoaderStatus, LoadRecord, TableName
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, TableName
 
 
 class RunningJob(Struct):
@@ -21,7 +21,7 @@ class RunningJob(Struct):
     ``daemon_died``      the attempt belongs to a daemon that ended without recording its result.
     ``shared_tables``    tables that read the responses of this load.
     ``progressed``       the attempt failed after it had read pages that the next one need not read.
-    ``refreshes``        after a write, the stored table is refreshed.
+    ``refresh``          after a write: how the stored table is loaded again, if it is.
     """
 
     job: LoaderJob
@@ -34,7 +34,7 @@ class RunningJob(Struct):
     daemon_died: bool = False
     progressed: bool = False
     shared_tables: Sequence[TableName] = ()
-    refreshes: bool = False
+    refresh: Action | None = None
 
     @property
     def elapsed_s(self) -> float:

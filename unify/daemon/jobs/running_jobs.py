@@ -108,7 +108,7 @@ class RunningJobs:
                 failpoint("daemon.sealed")
                 self.apply(run, JobEvent.STAGED)
             case TaskStatus.WRITTEN:
-                run.refreshes = result.refreshes
+                run.refresh = result.refresh
                 self.apply(run, JobEvent.WRITTEN, rows=result.progress.rows)
             case TaskStatus.MISSING_PARENTS:
                 parents = ",".join(map(str, result.missing))
@@ -322,8 +322,7 @@ class RunningJobs:
             self.by_id.pop(run.job.id, None)
         if run.job.action is Action.WRITE:
             if not transition.state.active:
-                state, refreshes = transition.state, run.refreshes
-                self.writes.job_ended(run.job, state, error, _now(), refreshes=refreshes)
+                self.writes.job_ended(run.job, transition.state, error, _now(), refresh=run.refresh)
                 self.publisher.submit(DiscardStaged(run.job))
             return
         if transition.action is JobAction.RECORD_FAILURE:

@@ -6,13 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import assert_never
 
-from unify.errors import QueryError
 from unify.interpreter.results import (
     Message,
     Result,
     RunNotebook,
     RunScript,
-    plan_rows,
 )
 from unify.interpreter.session import Session
 from unify.language import commands
@@ -84,22 +82,7 @@ def _export_rows(session: Session, command: commands.ExportRows) -> Result:
     if command.every_s is not None and not command.explain:
         return session.sync_commands.create_from_export(command, session.max_age)
     if session.store_files.has_store(schema):
-        if command.explain:
-            raise QueryError(f"explain export has no plan for files of {schema}; nothing was written")
-        return _export_to_store(session, command)
+        return session.export_to_store(command, session.max_age)
     if session.connections.is_relational(schema):
         return session.database_writes.export(command, session.max_age, explain=command.explain)
     return session.write_commands.export_rows(command, session.max_age)
-
-
-def _export_to_store(session: Session, command: commands.ExportRows) -> Result:
-    from unify.interpreter.files.exporter import FileExporter
-    from unify.interpreter.files.table_targets import StoreTables
-
-    exporting = StoreTables(session.store_files, session.source_tables, FileExporter(session.lake))
-    bound, _ = session.query.prepare(command.source, session.max_age)
-    result = exporting.export(command, bound)
-    if command.explain:
-        return plan_rows(result.text)
-    session.database_writes.note_change(command.table, only_new_rows=command.mode == "append")
-    return result

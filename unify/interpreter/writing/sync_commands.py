@@ -90,7 +90,14 @@ class SyncCommands:
     def run(self, name: str, max_age: MaxAge) -> Result:
         """Run a sync now. Raises LoadFailed if it ended with failures, and the error that ended it."""
         sync = self._get(name)
-        begun = self._queue.syncs.begin_run(sync, self._now())
+        last = self._queue.syncs.last_run(sync)
+        if last is not None and last.result.is_unknown:
+            raise QueryError(
+                f"sync {sync.name}: nothing tells whether its last run has added rows to "
+                f"{sync.definition.table} ({last.result.reason}); look there, and create the sync again to "
+                "go on"
+            )
+        begun = self._queue.syncs.begin_run(sync, self._now(), adds_rows=self._runner.adds_rows(sync))
         if begun is None:
             raise QueryError(f"sync {sync.name} is running; select * from unify.sync_runs")
         sync, run = begun

@@ -11,7 +11,7 @@ import msgspec
 from unify.config.secrets import UnresolvedReference, parse_reference, resolve_reference
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import ConfigError, QueryError, UnifyError
+from unify.errors import ConfigError, QueryError, ResponseLost, UnifyError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.load_client import LoadClient
@@ -33,15 +33,16 @@ from unify.writes.store import PlanOutdated
 
 _WRITTEN = (RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED)
 MAX_PLANS = 3  # of a run, if other writes of the table are sent meanwhile
+_ENDLESS = ("nan", "inf", "infinity")
 _CURSOR_TABLE = '"unify cursor"'
-ExportToDatabase = Callable[[ExportRows, WriteOptions, MaxAge], Result]
+ExportToSource = Callable[[ExportRows, WriteOptions, MaxAge], Result]
 
 
 class SyncRunner:
     """Runs syncs in this session.
 
     ``make_writes``         the writes of the session with other options.
-    ``export_to_database``  writes rows to a table of a database.
+    ``export_to_source``  writes rows to a table of a database, or of files.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SyncRunner:
         load_client: LoadClient,
         *,
         make_writes: Callable[[WriteOptions], WriteCommands],
-        export_to_database: ExportToDatabase,
+        export_to_source: ExportToSource,
         get_redactor: Callable[[], Redactor],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -59,7 +60,7 @@ class SyncRunner:
         self._connections = connections
         self._load_client = load_client
         self._make_writes = make_writes
-        self._export_to_database = export_to_database
+        self._export_to_source = export_to_source
         self._get_redactor = get_redactor
         self._now = now
 
@@ -68,7 +69,7 @@ class SyncRunner:
         command = _export(sync, self._next_cursor(sync, max_age))
         if self._connections.is_relational(sync.definition.table.schema):
             explained = msgspec.structs.replace(command, explain=True)
-            return _text_of(self._export_to_database(explained, _options(sync), max_age))
+            return _text_of(self._export_to_source(explained, _options(sync), max_age))
         writes = self._make_writes(_options(sync))
         return writes.sender.plan_text(writes.plan_export(command, max_age))
 
@@ -80,9 +81,10 @@ class SyncRunner:
         except UnifyError as error:
             failure = error
             reason = self._get_redactor().redact(error.message)
-            result = SyncResult(SyncStatus.FATAL, reason)
+            is_unknown = isinstance(error, ResponseLost) and self.adds_rows(sync)
+            result = SyncResult(SyncStatus.FATAL, reason, is_unknown=is_unknown)
         except BaseException:  # Ctrl-C, or a bug
-            interrupted = SyncResult(SyncStatus.FATAL, "interrupted")
+            interrupted = SyncResult(SyncStatus.FATAL, "interrupted", is_unknown=self.adds_rows(sync))
             self._load_client.queue.syncs.end_run(sync, run, interrupted, self._now())
             raise
         syncs = self._load_client.queue.syncs
@@ -91,6 +93,12 @@ class SyncRunner:
         if called:
             syncs.note_callback(run, called)
         return msgspec.structs.replace(result, callback=called), failure
+
+    def adds_rows(self, sync: Sync) -> bool:
+        """Whether a run adds rows again that an earlier run has added, because nothing tracks them."""
+        definition = sync.definition
+        is_added = definition.mode in (None, "insert", "append")
+        return is_added and self._connections.is_relational(definition.table.schema)
 
     def result_text(self, sync: Sync, result: SyncResult) -> str:
         """``sync people: 3 rows read, 1 unchanged, 2 written (write 7)``."""
@@ -113,7 +121,7 @@ class SyncRunner:
         cursor = self._next_cursor(sync, max_age)
         command = _export(sync, cursor)
         if self._connections.is_relational(sync.definition.table.schema):
-            written = _row_count(self._export_to_database(command, _options(sync), max_age))
+            written = _row_count(self._export_to_source(command, _options(sync), max_age))
             counts = SyncCounts(read=written, formatted=written, written=written)
             return SyncResult(SyncStatus.SUCCESS, "", counts, cursor=cursor)
         writes = self._make_writes(_options(sync))
@@ -147,6 +155,11 @@ class SyncRunner:
             raise QueryError(
                 f"sync {sync.name}: the SELECT returns {count} without a value in the cursor column "
                 f"{column}, which no run would write; exclude NULL values, or use another cursor column"
+            )
+        if str(values["newest"]).lower() in _ENDLESS:
+            raise QueryError(
+                f"sync {sync.name}: the cursor column {column} has the value {values['newest']}, and no "
+                "row is newer; exclude such rows, or use another cursor column"
             )
         return str(values["newest"]) if values["newest"] is not None else sync.cursor
 

@@ -38,7 +38,7 @@ from unify.adapters.table_writes import (
     WriteCounts,
 )
 from unify.engine.types import parse_type
-from unify.errors import QueryError, SourceError, UnifyError
+from unify.errors import QueryError, ResponseLost, SourceError, UnifyError
 from unify.model import Column
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ class MySQLWriter(SqlWriter):
         except pymysql.err.OperationalError as error:
             if error.args[0] not in _LOST_CODES:
                 raise
-            raise SourceError(
+            raise ResponseLost(
                 f"{self.connection}: the connection was lost while the rows were committed, and whether they "
                 "are there is not known; look before you run the statement again"
             ) from error

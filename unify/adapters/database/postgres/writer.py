@@ -41,7 +41,7 @@ from unify.adapters.table_writes import (
 )
 from unify.engine.connection import quote_literal
 from unify.engine.types import parse_type
-from unify.errors import QueryError, SourceError, UnifyError
+from unify.errors import QueryError, ResponseLost, UnifyError
 from unify.model import Column
 
 if TYPE_CHECKING:
@@ -259,8 +259,8 @@ class PostgresWriter(SqlWriter):
             raise self._unknown_outcome(str(error)) from error
         raise self._unknown_outcome("the server does not say")
 
-    def _unknown_outcome(self, reason: str) -> SourceError:
-        return SourceError(
+    def _unknown_outcome(self, reason: str) -> ResponseLost:
+        return ResponseLost(
             f"{self.connection}: the connection was lost while the rows were committed, and whether they are "
             f"there is not known ({reason}); look before you run the statement again"
         )
