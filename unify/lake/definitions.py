@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unify.engine.types import quote_identifier as quoted
 from unify.lake.protocols import Definition
 from unify.lake.system_schema import SYSTEM_CATALOG
+from unify.language.sql.refs import TableRef
 from unify.model import Column, TableName
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 _METADATA = "__ducklake_metadata_lake"
 # duckdb_functions() takes 60 ms; DuckLake's own tables take 3.
 _STORED_SQL = (
-    f"SELECT s.schema_name, v.view_name, 'view', v.sql FROM {_METADATA}.ducklake_view v "
+    "SELECT s.schema_name, v.view_name, 'view', if(v.column_aliases = '', v.sql, "
+    "'CREATE VIEW v (' || v.column_aliases || ') AS ' || v.sql) "
+    f"FROM {_METADATA}.ducklake_view v "
     f"JOIN {_METADATA}.ducklake_schema s USING (schema_id) WHERE v.end_snapshot IS NULL "
     f"UNION ALL SELECT s.schema_name, m.macro_name, i.type, i.sql FROM {_METADATA}.ducklake_macro m "
     f"JOIN {_METADATA}.ducklake_macro_impl i USING (macro_id) "
@@ -47,6 +50,26 @@ def find_view(lake: Lake, name: TableName) -> Definition | None:
         ),
         None,
     )
+
+
+def certain_view(lake: Lake, ref: TableRef) -> Definition | None:
+    """The user's view that ``ref`` means; None if it may mean something else."""
+    if lake.statements.has_own_path or ref.catalog or ref.schema.lower() in ("temp", "lake"):
+        return None
+    folded = ((ref.schema or "main").lower(), ref.table.lower())
+    found = [one for one in definitions(lake) if (one.schema.lower(), one.name.lower()) == folded]
+    bodies = {
+        one.sql.partition(" AS ")[2] if one.sql.startswith("CREATE VIEW ") else one.sql for one in found
+    }
+    if len({body.strip().removesuffix(";") for body in bodies}) != 1 or not all(one.is_view for one in found):
+        return None
+    is_hidden = not ref.schema and _is_visible(lake, f"temp.main.{quoted(ref.table)}")
+    return found[0] if not is_hidden or _is_temporary_view(lake, ref.table) else None
+
+
+def _is_temporary_view(lake: Lake, name: str) -> bool:
+    sql = "SELECT 1 FROM duckdb_views() WHERE database_name = 'temp' AND lower(view_name) = lower(?)"
+    return lake.statements.selects.execute(sql, [name]).fetchone() is not None
 
 
 def prepared_statement(lake: Lake, name: str) -> str:

@@ -50,7 +50,13 @@ def run(session: PythonSession, sql: str) -> tuple[list[tuple[object, ...]], str
     ("sql", "expected", "columns"),
     [
         ("select amount from shop.prices where id = 0", [(None,)], "amount"),
-        ("select count(amount), count(*) from shop.prices where id in (0, 1)", [(1, 2)], ""),
+        ("select count(amount), count(*) from shop.prices where id in (0, 1)", [(1, 2)], "amount"),
+        ("select count(amount) from shop.prices where id in (1, 2)", [(2,)], ""),
+        (
+            "select kind, count(amount) from shop.prices where kind = 'k0' group by all",
+            [("k0", 33)],
+            "amount",
+        ),
         ("select amount, id from shop.prices where id = 1", [("0.25", 1)], ""),
         ("select id from shop.prices where id = 0", [(0,)], ""),
         ("select whole from shop.prices where id = 102", [(None,)], "whole"),
@@ -61,7 +67,8 @@ def run(session: PythonSession, sql: str) -> tuple[list[tuple[object, ...]], str
             [("1262.50", 12.625, "25.00")],
             "amount",
         ),
-        ("select min(amount) from shop.prices", [("0.25",)], ""),
+        ("select min(amount) from shop.prices", [("0.25",)], "amount"),
+        ("select min(amount) from shop.prices where id > 0 and id < 9", [("0.25",)], ""),
         ("select sum(amount) from shop.prices where id between 1 and 9", [("11.25",)], ""),
         ("select max(amount) from shop.prices where id > 100", [(None,)], "amount"),
         ("select amount from shop.prices where amount > 24.9", [("25.00",)], ""),
@@ -82,6 +89,29 @@ def test_nan_is_null_with_a_notice(
         assert f"shop.prices: NaN in {columns} is read as NULL" in notice
     else:
         assert "NaN" not in notice
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected", "columns"),
+    [
+        ("select number, price from few where number = 0", [(0, None)], "amount"),
+        ("select price from few where number = 2", [("0.50",)], ""),
+        ("select count(price) from few", [(10,)], "amount"),
+        ("select min(amount) from every where kind = 'k1'", [("0.25",)], "amount"),
+        ("select whole from every order by id desc limit 1", [(None,)], "whole"),
+    ],
+)
+def test_views_have_the_notice(
+    session: PythonSession, sql: str, expected: list[tuple[object, ...]], columns: str
+) -> None:
+    session.execute(
+        "create or replace temp view few as select id as number, amount as price "
+        "from shop.prices where id <= 10"
+    )
+    session.execute("create or replace temp view every as from shop.prices")
+    rows, notice = run(session, sql)
+    assert [tuple(str(one) if hasattr(one, "as_tuple") else one for one in row) for row in rows] == expected
+    assert (f"shop.prices: NaN in {columns} is read as NULL" in notice) if columns else ("NaN" not in notice)
 
 
 def test_statements_that_give_no_rows_have_the_notice(session: PythonSession) -> None:

@@ -172,8 +172,12 @@ def _plan_column(
                       source's.
     """
     match sorted(functions):
+        case ["count"] if not is_condition and column.raw:  # the maximum tells whether there is a NaN
+            return GroupColumn(column, ("max", "count"), "CASE WHEN i < {1} THEN true END")
         case ["count"] if not is_condition:
             return GroupColumn(column, ("count",), "CASE WHEN i < {0} THEN true END")
+        case ["min"] if column.raw and _is_fetched_as_it_is(column, _ORDERED):
+            return GroupColumn(column, ("max", "min"), "{1}", _type_cast(column))
         case ["max"] | ["min"] if _is_fetched_as_it_is(column, _ORDERED):
             return GroupColumn(column, tuple(functions), "{0}", _type_cast(column))
         case ["max", "min"] if _is_fetched_as_it_is(column, _ORDERED):

@@ -26,16 +26,18 @@ from unify.interpreter.sources.named_databases import NamedDatabases
 from unify.interpreter.sources.source_tables import SourceUse, source_key
 from unify.interpreter.variables import BoundQuery, parameter_constants
 from unify.lake import catalog, session_rows
-from unify.lake.definitions import find_view
+from unify.lake.definitions import certain_view, definitions, find_view
 from unify.lake.lake import Lake
 from unify.language.sql import rewrite, untrusted
 from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.refs import TableRef
 from unify.language.sql.rewrite import KnownColumns, StatementMentions, TableMention
+from unify.language.sql.simple_views import SimpleView, find_simple_view
 from unify.model import TableName
 
 if TYPE_CHECKING:
     from unify.adapters.base import ParentRow
+    from unify.adapters.relation import SourceTable
     from unify.adapters.spec.model import View
 
 
@@ -61,7 +63,8 @@ class RelationResolver:
         self.source_views = named_databases.views
         self._join_keys = JoinKeys(lake, self._lake_relation)
         self._uses: Mapping[str, SourceUse] = {}
-        self._uses_definitions = False  # a macro may have the name of a function, such as sum
+        self._uses_definitions = False
+        self._uses_macros = False  # one may have the name of a function, such as sum
 
     def resolve(self, bound: BoundQuery, uses: Mapping[str, SourceUse]) -> BoundQuery:
         """Return ``bound`` with its views and live tables replaced by temporary relations.
@@ -73,6 +76,8 @@ class RelationResolver:
         self.live.drop_uncached()
         self._uses = uses
         self._uses_definitions = bool(bound.definitions)
+        views = {one.sql for one in definitions(self.lake) if one.is_view} if bound.definitions else set()
+        self._uses_macros = not views.issuperset(bound.definitions)
         statement = analyse(bound.sql)
         if uses and (bound.definitions or statement.is_lasting):
             self.named_databases.provide(uses.values())
@@ -113,6 +118,9 @@ class RelationResolver:
             if not schema and (use := self._source_use(mention.ref)) is not None:
                 names[number] = self._source_relation(use, statement, number, is_lasting=is_lasting)
                 continue
+            if not schema and not is_lasting and (simple := self._simple_view(mention.ref)) is not None:
+                names[number] = self._view_relation(simple, statement, number)
+                continue
             name = self._connection_table(mention.ref, schema)
             if name is None:
                 continue
@@ -146,13 +154,36 @@ class RelationResolver:
         if is_lasting:
             return self.named_databases.full_name(use)
         if use.is_live and use.table is not None:
-            mention = statement.mentions[number]
-            keys = self._join_keys.conditions(statement, mention, use.table)
-            limited = dataclasses.replace(mention, conditions=(*mention.conditions, *keys))
-            if self._uses_definitions:
-                limited = dataclasses.replace(limited, aggregates=None, is_counted=False)
-            return self.create_source_view(use, limited)
+            return self._live_relation(use, use.table, statement, statement.mentions[number])
         return qualified_name(use.name.schema, use.name.table)
+
+    def _live_relation(
+        self, use: SourceUse, table: SourceTable, statement: StatementMentions, mention: TableMention
+    ) -> str:
+        """Return the view of a live table; ``mention`` is what ``statement`` needs of it."""
+        keys = self._join_keys.conditions(statement, mention, table)
+        limited = dataclasses.replace(mention, conditions=(*mention.conditions, *keys))
+        if self._uses_macros:
+            limited = dataclasses.replace(limited, aggregates=None, is_counted=False)
+        return self.create_source_view(use, limited)
+
+    def _simple_view(self, ref: TableRef) -> SimpleView | None:
+        """Return a user's view of one live table, whose conditions and limits are those of the table."""
+        if not self._uses or not self._uses_definitions or ref.is_written:
+            return None
+        found = certain_view(self.lake, ref)
+        view = find_simple_view(found.sql) if found is not None else None
+        use = self._source_use(view.table) if view is not None else None
+        return view if use is not None and use.is_live and use.table is not None else None
+
+    def _view_relation(self, view: SimpleView, statement: StatementMentions, number: int) -> str:
+        """Return what the statement reads in place of such a view."""
+        use = self._source_use(view.table)
+        assert use is not None
+        assert use.table is not None
+        mention = statement.mentions[number]
+        source = self._live_relation(use, use.table, statement, view.merge(mention))
+        return self.source_views.create_view(view.select.replace_mentions({0: source}), str(mention.ref))
 
     def _lake_relation(self, statement: StatementMentions, number: int) -> str | None:
         """Return a table of the lake, or a temporary one, as the statement names it; None for others."""
@@ -189,6 +220,8 @@ class RelationResolver:
         def own(ref: TableRef) -> Collection[str]:
             if not schema and (use := self._source_use(ref)) is not None and use.table is not None:
                 return {column.name.lower() for column in use.table.columns}
+            if not schema and (view := self._simple_view(ref)) is not None:
+                return view.column_names(own(view.table))
             name = self._connection_table(ref, schema)
             table = self.connections.live_table(name) if name is not None else None
             return {each.column.lower() for each in table.filters} if table is not None else ()

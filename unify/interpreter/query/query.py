@@ -255,6 +255,7 @@ class QueryRunner:
         from unify.interpreter.query.explain import Explainer
 
         explaining = Explainer(self.relations)
+        bound = replace(bound, definitions=used.definitions)
         return explaining.plan(bound, [(table.name, table.stored) for table in due], uses)
 
     @cached_property

@@ -59,4 +59,5 @@ def _create_view(call: DirectQuery, views: SourceViews) -> str:
     with views.tables.sources.use(connection.name) as (adapter, duck):
         views.tables.sources.in_use.add(connection.name)
         relation = adapter.query(duck, call.sql)
-    return views.create_view(relation, f"query of {connection.name}")
+    views.register_streams(relation)
+    return views.create_view(relation.sql, f"query of {connection.name}")

@@ -55,16 +55,14 @@ class SourceViews:
         relation = self.relation(use, mention)
         for notice in relation.notices:
             self.watcher.notice(f"{use.name}: {notice}")
-        return self.create_view(relation, str(use.name)), relation
-
-    def create_view(self, relation: Relation, description: str) -> str:
-        """Create a view of the statement; ``description`` is part of the name that DuckDB's errors show."""
         self.register_streams(relation)
+        return self.create_view(relation.sql, str(use.name)), relation
+
+    def create_view(self, sql: str, description: str) -> str:
+        """Create a view of the statement; ``description`` is part of the name that DuckDB's errors show."""
         view = f"temp.main.{quoted(f'{description} {next(self._numbers)}')}"
         try:
-            session_rows.fetch_session_rows(
-                self.lake, f"CREATE OR REPLACE TEMP VIEW {view} AS {relation.sql}"
-            )
+            session_rows.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
         except UnifyError as error:
             raise type(error)(f"{description}: {error.message}") from error
         self._views.append(view)

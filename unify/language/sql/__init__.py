@@ -9,6 +9,7 @@
     untrusted   the check that SQL from outside a shell is one SELECT of tables
     aggregates  a SELECT that needs counts, sums, minima and maxima of its table, and no single rows
     used_names  the names of a statement that uses columns by name alone: no others are read
+    simple_views  views of one table, row by row, and what a statement needs of the table
     write_statement  INSERT, UPDATE and DELETE, cut into their clauses
     table_changes  CREATE TABLE … AS, DROP TABLE and TRUNCATE, cut into their clauses
     merge_statement  MERGE INTO, cut into its clauses

@@ -237,7 +237,7 @@ _ROW_CLAUSES = frozenset({"expressions", "from_", "where", "limit", "kind", "hin
 def _row_limit(node: exp.Table, tree: exp.Expr) -> int | None:
     """Return the LIMIT of a statement that is one SELECT over this table, row by row; else None."""
     select = _select_of(node, tree, _ROW_CLAUSES)
-    if select is None or not _is_row_by_row(select):
+    if select is None or not is_row_by_row(select):
         return None
     return _literal_rows(select.args.get("limit"))
 
@@ -245,7 +245,7 @@ def _row_limit(node: exp.Table, tree: exp.Expr) -> int | None:
 def _first_rows(node: exp.Table, tree: exp.Expr) -> tuple[tuple[OrderTerm, ...], int | None]:
     """Return ORDER BY, and LIMIT plus OFFSET, of a statement that is one SELECT over this table."""
     select = _select_of(node, tree, _ROW_CLAUSES | {"order", "offset"})
-    if select is None or not _is_row_by_row(select):
+    if select is None or not is_row_by_row(select):
         return (), None
     limit, offset = _literal_rows(select.args.get("limit")), select.args.get("offset")
     skipped = 0 if offset is None else _literal_rows(offset)
@@ -289,7 +289,7 @@ def _select_of(node: exp.Table, tree: exp.Expr, clauses: Collection[str]) -> exp
     return tree if not any(value for key, value in tree.args.items() if key not in clauses) else None
 
 
-def _is_row_by_row(select: exp.Select) -> bool:
+def is_row_by_row(select: exp.Select) -> bool:
     """Whether each row of the result comes from one row of the table."""
     parts = (exp.AggFunc, exp.Window, exp.Anonymous, exp.Query, exp.Unnest, exp.Explode, exp.Placeholder)
     return not any(one is not select for one in select.find_all(*parts))
