@@ -87,6 +87,8 @@ class ImportedColumn(Struct, frozen=True, omit_defaults=True):
     name: str
     type: str | None = None
     source: str | None = field(name="from", default=None)
+    sql: str | None = None
+    value: Json = None
     format: str | None = None
     description: str = ""
 
@@ -122,7 +124,7 @@ class ImportedTable(Struct, frozen=True, omit_defaults=True):
     csv: Mapping[str, Json] = {}
     rows: str | tuple[str, ...] | None = None
     rows_name: str | None = None
-    where: Mapping[str, Json] = {}
+    where: Mapping[str, Json] | str = {}
     key: tuple[str, ...] = ()
     columns: tuple[ImportedColumn, ...] = ()
     exclude: tuple[str, ...] = ()

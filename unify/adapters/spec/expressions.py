@@ -38,9 +38,7 @@ def parse_expression(text: str) -> RowExpression:
     if len(text) > _MAX_CHARS:
         raise ValueError(f"the expression is longer than {_MAX_CHARS:,} characters")
     variables = template.variable_names(text)
-    sql = text
-    for name in variables:
-        sql = sql.replace(f"{{{name}}}", variable_column(name))
+    sql = template.substitute(text, variable_column)
     select = f"select (\n{sql}\n) as value from {ROW_SOURCE}"
     tree = _parse(select)
     try:

@@ -100,6 +100,13 @@ def render_text(text: str, variables: Variables, encoding: ValueEncoding) -> str
     return _TOKEN.sub(replace, text)
 
 
+def substitute(text: str, replacement: Callable[[str], str]) -> str:
+    """Replace each variable by a text of its name; ``{{name}}`` is ``{name}``."""
+    return _TOKEN.sub(
+        lambda match: f"{{{match[1]}}}" if match[1] else replacement(match[2].partition(":")[0]), text
+    )
+
+
 def render_value(value: Json, variables: Variables, *, drops_empty: bool = False) -> Json:
     """Replace the variables of a JSON value; a text that is exactly one ``{name}`` becomes its value.
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct, field
 
 from unify.importers.airbyte.context import StreamContext, shown
+from unify.importers.airbyte.jinja.sql import SqlWriter, sql_of
 from unify.importers.airbyte.jinja.values import Joined, Known, Moment, Operation, Ref, Value, roots_of
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
 from unify.importers.common.documents import items_of, members_of, text_of
-from unify.importers.common.names import describe
+from unify.importers.common.names import describe, sql_name
 from unify.importers.model import ImportedColumn, Json
 
 _PATH_STEP = re.compile(r"[^\s{}\[\]]+")
@@ -24,9 +25,14 @@ class RecordPlan(Struct):
     rows: str | None = None
     format: str | None = None
     csv: dict[str, Json] = field(default_factory=dict)
-    where: dict[str, Json] = field(default_factory=dict)
+    where: dict[str, Json] | str = field(default_factory=dict)
     columns: dict[str, ImportedColumn] = field(default_factory=dict)
     exclude: list[str] = field(default_factory=list)
+
+    def add(self, column: ImportedColumn) -> None:
+        """Add a column, also one that is removed before."""
+        self.columns[column.name] = column
+        self.exclude = [each for each in self.exclude if each not in (column.name, f"{column.name}_*")]
 
 
 def read_records(stream: Component, retriever: Component, ctx: StreamContext) -> RecordPlan:
@@ -120,12 +126,44 @@ def _read_filter(record_filter: Component, stream: Component, plan: RecordPlan, 
     known = folder.truth(value)
     if known is True or value == Known(""):
         return
+    parts = []
     for part in _conjuncts(value):
         if roots_of(part) & {"interval", "state"} or _is_client_start(part):
             ctx.note("rows older than the start are kept; the source filters them itself")
-            continue
-        path, texts = _equality(part, record_filter, shown(condition), _flags(stream))
-        plan.where[path] = texts[0] if len(texts) == 1 else texts
+        else:
+            parts.append(part)
+    plan.where = _where(parts, record_filter, shown(condition), stream, ctx)
+
+
+def _where(
+    parts: Sequence[Value], component: Component, text: str, stream: Component, ctx: StreamContext
+) -> dict[str, Json] | str:
+    """The conditions as paths and texts, else as one SQL expression. Raises NotImportable."""
+    found: dict[str, Json] = {}
+    try:
+        for part in parts:
+            path, texts = _equality(part, component, text, _flags(stream))
+            found[path] = texts[0] if len(texts) == 1 else texts
+    except NotImportable:
+        try:
+            return sql_of(_writer(component, ctx), parts)
+        except ValueError:
+            raise NotImportable(f"keeps rows by a condition: {text}", component) from None
+    return found
+
+
+def _writer(component: Component, ctx: StreamContext) -> SqlWriter:
+    """Writes SQL with the variables of the stream."""
+
+    def variable(ref: Ref) -> str:
+        if ref.root == "interval" and not ctx.has_window:
+            raise ValueError("no time window")
+        try:
+            return str(ctx.render(ref, component))
+        except NotImportable as error:
+            raise ValueError(error.reason) from error
+
+    return SqlWriter(variable)
 
 
 def _conjuncts(value: Value) -> Iterator[Value]:
@@ -194,14 +232,19 @@ def _dotted(ref: Ref, component: Component) -> str:
 
 
 def _read_transformation(each: Component, stream: Component, plan: RecordPlan, ctx: StreamContext) -> None:
-    if (condition := each.get("condition")) and ctx.folder(each).truth(ctx.fold(condition, each)) is not True:
-        if type_of(each) == "RemoveFields":
+    condition = ctx.fold(each.get("condition"), each) if each.get("condition") else None
+    if condition is not None and (holds := ctx.folder(each).truth(condition)) is not None:
+        if not holds:
             return
-        raise NotImportable(f"changes rows by a condition: {shown(condition)}", each)
+        condition = None
+    if condition is not None and type_of(each) == "RemoveFields":
+        return
+    if condition is not None and type_of(each) != "AddFields":
+        raise NotImportable(f"changes rows by a condition: {shown(each.get('condition'))}", each)
     match type_of(each):
         case "AddFields":
             for definition in map(members_of, items_of(each.get("fields"))):
-                _add_field(definition, plan, ctx)
+                _add_field(definition, condition, plan, ctx)
         case "RemoveFields":
             for pointer in items_of(each.get("field_pointers")):
                 _remove_field(items_of(pointer), stream, plan, ctx)
@@ -215,7 +258,7 @@ def _read_transformation(each: Component, stream: Component, plan: RecordPlan, c
             )
 
 
-def _add_field(definition: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+def _add_field(definition: Component, condition: Value | None, plan: RecordPlan, ctx: StreamContext) -> None:
     path = [ctx.text(each, definition) for each in items_of(definition.get("path"))]
     name = "_".join(path)
     text = definition.get("value")
@@ -227,20 +270,41 @@ def _add_field(definition: Component, plan: RecordPlan, ctx: StreamContext) -> N
     match value:
         case Ref(root="record"):
             source = _dotted(value, definition)
+            if value.default not in (None, "", False):
+                plan.add(_computed(name, value, condition, definition, ctx))
+                return
             if source == ".".join(path):
                 return
-            if value.default not in (None, "", False):
-                raise NotImportable(f"column {name} has a default: {shown(text)}", definition)
-        case Known():
-            raise NotImportable(f"column {name} is a constant: {shown(text)}", definition)
+        case Known(value=str() | int() | float() as constant) if condition is None:
+            plan.add(ImportedColumn(name, value=constant))
+            return
         case Ref(root="interval") | Moment(base=Ref(root="interval")) if ctx.has_window:
             source = str(ctx.render(value, definition, text))
         case Ref(root="config" | "partition"):
             source = str(ctx.render(value, definition, text))
         case _:
-            raise NotImportable(f"column {name} is an expression: {shown(text)}", definition)
-    plan.columns[name] = ImportedColumn(name, source=source)
-    plan.exclude = [each for each in plan.exclude if each not in (name, f"{name}_*")]
+            plan.add(_computed(name, value, condition, definition, ctx))
+            return
+    if condition is not None:
+        plan.add(_computed(name, value, condition, definition, ctx))
+        return
+    plan.add(ImportedColumn(name, source=source))
+
+
+def _computed(
+    name: str, value: Value, condition: Value | None, definition: Component, ctx: StreamContext
+) -> ImportedColumn:
+    """A column that SQL computes; where a condition does not hold, it keeps its value."""
+    writer = _writer(definition, ctx)
+    try:
+        sql = writer.value(value)
+        if condition is not None:
+            sql = f"case when {writer.condition(condition)} then {sql} else {sql_name(name)} end"
+    except ValueError:
+        raise NotImportable(
+            f"column {name} is an expression: {shown(definition.get('value'))}", definition
+        ) from None
+    return ImportedColumn(name, sql=sql)
 
 
 def _unquoted(value: Value) -> Value:

@@ -98,7 +98,8 @@ def _used_variables(draft: RequestDraft, records: RecordPlan) -> set[str]:
     """The variables of the request, and those that columns store."""
     request = [draft.address, draft.params, draft.headers, draft.body, draft.form or {}]
     in_request = variables_in(request)
-    return in_request | variables_in([each.source or "" for each in records.columns.values()])
+    texts = [text for each in records.columns.values() for text in (each.source, each.sql)]
+    return in_request | variables_in([*filter(None, texts), records.where])
 
 
 class _StreamParts(Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from unify.engine.types import quote_identifier
 from unify.importers.model import Json
+from unify.language.tokenizer import keyword_set
 
 MAX_NAME = 63
 RESERVED = frozenset(["cursor", "until", "session", "now", "rows", "row"])  # variables that loads set
@@ -85,100 +86,17 @@ def variables_in(value: object) -> set[str]:
             return set()
 
 
-_SQL_WORDS = frozenset(  # reserved, or read as functions
-    [
-        *(
-            "all",
-            "analyse",
-            "analyze",
-            "and",
-            "any",
-            "array",
-            "as",
-            "asc",
-            "asymmetric",
-            "both",
-            "case",
-            "cast",
-        ),
-        *("check", "collate", "column", "constraint", "create", "default", "deferrable", "desc", "describe"),
-        *("distinct", "do", "else", "end", "except", "false", "fetch", "for", "foreign", "from", "group"),
-        *("having", "in", "initially", "intersect", "into", "lambda", "lateral", "leading", "limit", "not"),
-        *(
-            "null",
-            "offset",
-            "on",
-            "only",
-            "or",
-            "order",
-            "pivot",
-            "placing",
-            "primary",
-            "qualify",
-            "references",
-        ),
-        *("returning", "select", "show", "some", "summarize", "symmetric", "table", "then", "to", "trailing"),
-        *(
-            "true",
-            "union",
-            "unique",
-            "unpivot",
-            "using",
-            "variadic",
-            "when",
-            "where",
-            "window",
-            "with",
-            "left",
-        ),
-        *(
-            "right",
-            "full",
-            "inner",
-            "outer",
-            "join",
-            "cross",
-            "natural",
-            "semi",
-            "anti",
-            "asof",
-            "positional",
-        ),
-        *("is", "isnull", "notnull", "like", "ilike", "similar", "between", "values", "set", "overlaps"),
-        *(
-            "user",
-            "current_user",
-            "session_user",
-            "current_date",
-            "current_time",
-            "current_timestamp",
-            "localtime",
-        ),
-        *(
-            "current_catalog",
-            "current_schema",
-            "current_role",
-            "map",
-            "struct",
-            "row",
-            "interval",
-            "date",
-            "time",
-        ),
-        *(
-            "timestamp",
-            "if",
-            "exists",
-            "comment",
-            "alter",
-            "drop",
-            "insert",
-            "update",
-            "delete",
-            "merge",
-            "use",
-        ),
-    ]
+_SQL_WORDS = keyword_set(  # reserved, or read as functions
+    "all alter analyse analyze and anti any array as asc asof asymmetric at authorization between binary "
+    "both by case cast check collate collation column comment concurrently constraint create cross "
+    "current_catalog current_date current_role current_schema current_time current_timestamp current_user "
+    "date default deferrable delete desc describe distinct do drop else end except exists false fetch for "
+    "foreign freeze from full glob group having if ilike in initially inner insert intersect interval "
+    "into is isnull join lambda lateral leading left like limit localtime map merge natural not notnull "
+    "null offset on only or order outer overlaps pivot pivot_longer pivot_wider placing positional "
+    "primary qualify references returning right row select semi session_user set show similar some struct "
+    "summarize symmetric table tablesample then time timestamp to trailing true union unique unpack "
+    "unpivot update use user using values variadic verbose when where window with"
 )
 
 

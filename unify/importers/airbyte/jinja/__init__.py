@@ -5,6 +5,7 @@
     values   what an expression is, as far as the import can tell: known, a reference, a moment, a condition
     fold     nodes to values
     durations  ISO 8601 durations
+    sql      values of records as SQL expressions
     calls    macros, methods and filters that the import knows
 
 Start with fold.Folder. May import: importers.common, importers.model and the top-level modules.

@@ -16,6 +16,7 @@ from unify.importers.airbyte.jinja.values import (
     Ref,
     Span,
     Value,
+    roots_of,
 )
 from unify.importers.model import Json
 
@@ -81,6 +82,9 @@ def _format_datetime(arguments: Sequence[Value], named: Mapping[str, Value]) -> 
     target = arguments[0] if arguments else named.get("dt", Known(None))
     if not isinstance(format_, Known) or not isinstance(format_.value, str):
         return Opaque("format_datetime(…)")
+    given = arguments[2] if len(arguments) > 2 else named.get("input_format", Known(None))
+    if isinstance(given, Known) and isinstance(given.value, str) and roots_of(target) == {"record"}:
+        target = Applied("strptime", target, (given.value,))
     moment = target if isinstance(target, Moment) else Moment(target)
     return Moment(moment.base, moment.offset_s, format_.value)
 

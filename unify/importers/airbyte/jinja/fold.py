@@ -134,11 +134,22 @@ class Folder:
             case DictNode():
                 return self._dictionary(node)
             case SliceNode():
-                return Applied("slice", self.node(node.target))
+                return self._slice(node)
             case OpaqueNode():
                 return Opaque(node.text)
             case _:
                 return Opaque("…")
+
+    def _slice(self, node: SliceNode) -> Value:
+        """A part of a text; its ends are arguments if they are known."""
+        target = self.node(node.target)
+        ends = [self.node(each) if each is not None else NOTHING for each in (node.start, node.stop)]
+        known = [each.value for each in ends if isinstance(each, Known)]
+        if len(known) < len(ends):
+            return Applied("slice", target)
+        if isinstance(target, Known) and isinstance(target.value, str):
+            return Known(target.value[slice(*known)])
+        return Applied("slice", target, tuple(known))
 
     def _dictionary(self, node: DictNode) -> Value:
         members: dict[str, Value] = {}

@@ -28,6 +28,8 @@ class MemberNode(Node, frozen=True):
 
 class SliceNode(Node, frozen=True):
     target: Node
+    start: Node | None = None
+    stop: Node | None = None
 
 
 class CallNode(Node, frozen=True):

@@ -235,8 +235,10 @@ class _NodeBuilder(Transformer[Token, Node]):
     def item(self, children: list[Node]) -> Node:
         return MemberNode(children[0], children[1])
 
-    def slice(self, children: list[Node]) -> Node:
-        return SliceNode(children[0])
+    def slice(self, children: list[Node | None]) -> Node:
+        target, start, stop = children
+        assert target is not None
+        return SliceNode(target, start, stop)
 
     def call(self, children: list[Node]) -> Node:
         arguments = children[1]
