@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct, field
 
 from unify.importers.airbyte.context import StreamContext, shown
-from unify.importers.airbyte.jinja.sql import SqlWriter, sql_of
+from unify.importers.airbyte.jinja.sql import ExpressionWriter, sql_of
 from unify.importers.airbyte.jinja.values import Joined, Known, Moment, Operation, Ref, Value, roots_of
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
 from unify.importers.common.documents import items_of, members_of, text_of
@@ -152,7 +152,7 @@ def _where(
     return found
 
 
-def _writer(component: Component, ctx: StreamContext) -> SqlWriter:
+def _writer(component: Component, ctx: StreamContext) -> ExpressionWriter:
     """Writes SQL with the variables of the stream."""
 
     def variable(ref: Ref) -> str:
@@ -163,7 +163,7 @@ def _writer(component: Component, ctx: StreamContext) -> SqlWriter:
         except NotImportable as error:
             raise ValueError(error.reason) from error
 
-    return SqlWriter(variable)
+    return ExpressionWriter(variable)
 
 
 def _conjuncts(value: Value) -> Iterator[Value]:

@@ -30,7 +30,7 @@ _ARITHMETIC = frozenset("+-*/")
 _FUNCTIONS = {"lower": "lower", "upper": "upper", "strip": "trim", "trim": "trim"}
 
 
-class SqlWriter(Struct, frozen=True):
+class ExpressionWriter(Struct, frozen=True):
     """Writes the values of one stream. Methods raise ValueError for a value that SQL does not express.
 
     ``variable``  the ``{variable}`` of an option, of the row of a parent, or of the time window.
@@ -211,7 +211,7 @@ def _quoted(text: str) -> str:
     return "'" + literal(text).replace("'", "''") + "'"
 
 
-def sql_of(writer: SqlWriter, parts: Sequence[Value]) -> str:
+def sql_of(writer: ExpressionWriter, parts: Sequence[Value]) -> str:
     """The condition that all parts hold."""
     conditions = [writer.condition(part) for part in parts]
     return " and ".join(f"({each})" for each in conditions) if len(conditions) > 1 else conditions[0]
