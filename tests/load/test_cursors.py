@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.loader_shop import LoaderHome
 from tests.support.staging import stage
-from unify.adapters.rest.incremental import is_older, parse_timestamp, request_cursor
+from unify.adapters.rest.incremental import is_older, request_cursor
+from unify.adapters.spec.moments import parse_timestamp
 from unify.adapters.spec.table_keys import ColumnDef, Incremental
 from unify.convert.selection import ColumnRules
 from unify.errors import ConfigError

@@ -23,7 +23,7 @@ from unify.adapters.http.messages import Response
 from unify.adapters.paging.envelopes import is_url
 from unify.adapters.paging.hints import simplify
 from unify.adapters.paging.links import parse_link_header
-from unify.adapters.rest.incremental import parse_timestamp
+from unify.adapters.spec.moments import parse_timestamp
 from unify.convert.infer import MAX_FIELDS
 from unify.errors import BadResponse
 from unify.redaction import Redactor

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from unify.adapters.rest.incremental import TEXT_DATE_FORMATS
 from unify.adapters.spec.formats import NUMBER_FORMATS, NumberFormat
+from unify.adapters.spec.moments import TEXT_DATE_FORMATS
 from unify.adapters.spec.table_keys import ColumnDef
 from unify.engine.connection import quote_literal
 from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, DuckDBType, parse_type, quote_identifier

@@ -15,6 +15,7 @@ from unify.adapters.rest.read_plan import scope_key
 from unify.adapters.spec.model import Limits
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.table_keys import ColumnDef, Incremental
+from unify.errors import ConfigError
 
 
 def time_windows(incremental: Incremental, at: str | None, now: float) -> list[rest_incremental.TimeWindow]:
@@ -211,6 +212,60 @@ class TestWindows:
     def test_a_start_can_be_an_age(self, january: FixedClock, form: str | None, begin: str) -> None:
         incremental = Incremental("at", start="30 days ago", format=form)
         assert [part.cursor for part in time_windows(incremental, None, january.now)] == [begin]
+
+    @pytest.mark.parametrize(
+        ("keys", "at", "slices"),
+        [
+            ({"end": "2026-01-05"}, None, [("2026-01-01T00:00:00Z", "2026-01-05T00:00:00Z")]),
+            (
+                {"end": "5 days ago", "window_s": None},
+                None,
+                [("2026-01-01T00:00:00Z", "2026-01-20T13:00:00Z")],
+            ),
+            ({"not_before_s": 5 * 86400.0}, None, [("2026-01-20T13:00:00Z", "2026-01-25T13:00:00Z")]),
+            ({"not_before_s": 5 * 86400.0}, "2026-01-24", [("2026-01-24", "2026-01-26")]),
+            ({"not_before_s": 86400.0}, "1767225600", [(1769259600, 1769346000)]),
+            (
+                {"window_s": 15 * 86400.0, "gap_s": 1.0},
+                None,
+                [
+                    ("2026-01-01T00:00:00Z", "2026-01-15T23:59:59Z"),
+                    ("2026-01-16T00:00:00Z", "2026-01-25T13:00:00Z"),
+                ],
+            ),
+        ],
+    )
+    def test_the_ends_of_a_load_can_be_limited(
+        self, january: FixedClock, keys: dict[str, Any], at: str | None, slices: list[Any]
+    ) -> None:
+        given = {"start": "2026-01-01T00:00:00Z", "window_s": 40 * 86400.0, **keys}
+        found = time_windows(Incremental("at", **given), at, january.now)
+        assert [(part.cursor, part.until) for part in found] == slices
+
+    def test_an_option_sets_the_window_and_the_end(
+        self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock
+    ) -> None:
+        api.serve("/things", MockResponse.json([]))
+        incremental = Incremental.from_keys(
+            cursor="at", start="{since}", end="{end}", window_s="{days} days", format="date"
+        )
+        spec = table(
+            incremental=incremental,
+            paging=Paging("none"),
+            params={"from": "{cursor:%Y%m%d}", "to": "{until}", "at": "{now:date}"},
+        )
+        options = {"since": "2026-01-01", "end": "2026-01-05", "days": "3"}
+        adapter = make_adapter(spec, clock=january, options=options)
+        list(adapter.pages("things", Read()))
+        assert sorted(api.request_targets) == [
+            "/things?from=20260101&to=2026-01-04&at=2026-01-25",
+            "/things?from=20260104&to=2026-01-05&at=2026-01-25",
+        ]
+
+    def test_a_window_that_is_no_duration_names_the_key(self, make_adapter: MakeAdapter) -> None:
+        spec = table(incremental=Incremental.from_keys(cursor="at", window_s="{days} days"))
+        with pytest.raises(ConfigError, match=r"api\.things: incremental\.window: "):
+            make_adapter(spec, options={"days": "many"}).plan("things", Read())
 
     def test_a_cursor_in_the_future_is_one_window(
         self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock

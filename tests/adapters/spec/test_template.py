@@ -142,3 +142,29 @@ def test_other_names_after_a_colon_are_ordinary_characters() -> None:
     assert template.render_text(text, {"name": "x", "field": "y"}, "body") == (
         "query { items(orderBy: {field:name}) {name:json} }"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "written"),
+    [
+        ("{at:date}", "2026-03-01T10:20:30Z", "2026-03-01"),
+        ("on {at:%d/%m/%Y}", "2026-03-01", "on 01/03/2026"),
+        ("{at:unix}", "2026-03-01T00:00:00Z", 1772323200),
+        ("{at:unix_ms}", 1772323200, 1772323200000),
+        ("{at:iso8601}", "1772323200", "2026-03-01T00:00:00Z"),
+        ("{at:date}", "30 days ago", "2026-02-10"),
+        ("{now:%H:%M}", None, "08:30"),
+        ("{now}", None, "2026-03-12T08:30:00Z"),
+    ],
+)
+def test_a_time_is_written_in_another_format(text: str, value: Any, written: Any) -> None:
+    variables = {"at": value, "now": "2026-03-12T08:30:00Z"}
+    assert template.variable_names(text) == (("at",) if "at" in text else ("now",))
+    assert template.render_value(text, variables) == written
+    assert template.render_text(text, variables, "query") == str(written)
+
+
+def test_what_is_no_time_has_no_other_format() -> None:
+    with pytest.raises(SpecError, match=r"\{at:date\}: the value is not a time"):
+        template.render_text("{at:date}", {"at": "soon"}, "query")
+    assert template.render_fields({"a": "{at:date}"}, {"at": None}, "query") == {}

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from unify.adapters.rest.incremental import format_timestamp, parse_timestamp
 from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.moments import format_timestamp, parse_timestamp
 from unify.adapters.spec.table_keys import Filter
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -19,6 +19,8 @@ from unify.adapters.paging.paginators import make_paginator
 from unify.adapters.rest.incremental import TimeWindow, request_cursor, time_windows, typed_cursor
 from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE
 from unify.adapters.rest.table_source import TableSource
+from unify.adapters.spec import template
+from unify.adapters.spec.moments import format_timestamp
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.table_keys import ForEach, Incremental
 from unify.durations import format_duration
@@ -78,6 +80,7 @@ class ReadPlan(Struct, frozen=True):
             **(scope.parent or {}),
             CURSOR_VARIABLE: typed_cursor(scope.window.cursor, self.source.table),
             UNTIL_VARIABLE: scope.window.until,
+            template.NOW_VARIABLE: format_timestamp(self.now, "iso8601"),
         }
 
     def paginator(self, *, sequential: bool, begin: PagingStart | None = None) -> Paginator:
@@ -165,7 +168,8 @@ def _pairs_text(pairs: Iterable[tuple[str, str]]) -> str:
 def _incremental_text(incremental: Incremental, scope: Scope) -> str:
     window = scope.window
     start = f"from {window.cursor}" if window.cursor is not None else "from the beginning"
-    end = f" until {window.until}" if window.until is not None else ""
+    has_end = incremental.window_s is not None or incremental.end is not None
+    end = f" until {window.until}" if has_end else ""
     step = f", in windows of {format_duration(incremental.window_s)}" if incremental.window_s else ""
     newest = ""
     if incremental.order == "desc":

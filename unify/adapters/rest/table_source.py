@@ -24,7 +24,8 @@ from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.table_keys import ColumnDef
 from unify.config.secrets import Secret
-from unify.errors import BadResponse, ConfigError
+from unify.durations import parse_duration
+from unify.errors import BadResponse, ConfigError, SpecError
 
 
 class TableSource:
@@ -40,7 +41,7 @@ class TableSource:
         self.name = f"{connection}.{table.name}"
         self._variants = _request_variants(table, options)
         table = self._variants[0]
-        self.table = _resolve_start(table, options)
+        self.table = _resolve_incremental(table, options, self.name)
         self.options = options
         self.paging = table.paging or spec.paging
         self.error_rules = (*table.errors, *spec.errors)
@@ -278,14 +279,26 @@ def _is_unset_option(name: str, options: Mapping[str, Any]) -> bool:
     return name in options and options[name] in (None, "")
 
 
-def _resolve_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
-    """``table`` with the options in ``incremental.start`` filled in; without values there is no start."""
+def _resolve_incremental(table: TableSpec, options: Mapping[str, Any], name: str) -> TableSpec:
+    """``table`` with the options in ``incremental`` filled in; a start or end without values is none.
+
+    Raises:
+        ConfigError: an option is no duration.
+    """
     incremental = table.incremental
-    if incremental is None or not template.variable_names(incremental.start or ""):
+    if incremental is None:
         return table
-    start = incremental.start if template.has_values(incremental.start, options) else None
-    rendered = None if start is None else template.render_text(start, options, "plain")
-    return replace(table, incremental=replace(incremental, start=rendered))
+    changes: dict[str, Any] = {
+        key: template.render_text(text, options, "plain") if template.has_values(text, options) else None
+        for key in ("start", "end")
+        if (text := getattr(incremental, key)) is not None and template.variable_names(text)
+    }
+    for key, text in incremental.durations.items():
+        try:
+            changes[f"{key}_s"] = parse_duration(template.render_text(text, options, "plain"))
+        except (SpecError, ValueError) as error:
+            raise ConfigError(f"{name}: incremental.{key}: {error}") from error
+    return replace(table, incremental=replace(incremental, **changes)) if changes else table
 
 
 def _record_selector(table: TableSpec) -> RecordSelector:

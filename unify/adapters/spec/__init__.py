@@ -7,6 +7,7 @@
     job             the job whose result a table reads, and its keys
     write           how rows are written, and its keys
     schema          derives the schema of a Struct's keys: text, number, list, object, union
+    moments         times: what texts of APIs mean, and how they are written in requests
     formats         the formats of texts: names, durations, URLs, paths, column types, numbers
     loader          finds, reads and checks spec files; caches a summary of each on disk
     parse           reads YAML nodes as Structs; collects every problem with line and column

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from unify.adapters.spec import template
+from unify.adapters.spec.moments import TIME_FORMATS
 from unify.adapters.spec.schema import TextFormat
 from unify.durations import parse_duration
 from unify.sizes import SIZE_PATTERN, parse_size
@@ -34,7 +35,6 @@ _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DECIMAL = re.compile(r"(?:decimal|numeric)\((\d{1,2})(?:,\s*(\d{1,2}))?\)")
 _DIRECTIVE = re.compile(r"%-?.?", re.DOTALL)
 _KNOWN_DIRECTIVE = re.compile("%-?[aAwdbBmyYHIpMSfzZjUWcxXuVGgnsTDF]|%%")
-TIME_FORMATS = ("iso8601", "date", "unix", "unix_ms", "unix_us", "unix_ns", "ms_date")
 COLUMN_TYPES = frozenset(
     [
         *("boolean", "bool", "tinyint", "smallint", "integer", "int", "bigint"),
@@ -204,20 +204,14 @@ def check_column_format(value: str) -> str:
     return check_time_format(value)
 
 
-def parse_age(value: str) -> float | None:
-    """Return the seconds of ``30 days ago``; None for another text."""
-    words, ago, rest = value.strip().rpartition(" ago")
-    if not ago or rest:
-        return None
-    try:
-        return parse_duration(words)
-    except ValueError:
-        return None
-
-
 def check_interval(value: str) -> float:
     """Return the seconds of ``every 1 day``."""
     return parse_duration(value.strip().removeprefix("every "))
+
+
+def check_duration_text(value: str) -> float | str:
+    """Return the seconds of a duration; a text with variables as it is: ``{days} days``."""
+    return value if template.variable_names(value) else parse_duration(value)
 
 
 def check_parent_refresh(value: str) -> float | None:
@@ -275,6 +269,10 @@ ColumnGlob = Annotated[str, TextFormat("glob", check_column_name)]
 HeaderName = Annotated[str, TextFormat("header", check_header_name, f"^{_HEADER.pattern}$")]
 Duration = Annotated[
     float, TextFormat("duration", parse_duration, _DURATION, expected="a duration such as 15 minutes")
+]
+DurationText = Annotated[
+    float,  # a text with variables is resolved when a connection opens
+    TextFormat("duration", check_duration_text, rf"{_DURATION}|\{{", "a duration such as 15 minutes"),
 ]
 LoadTime = Annotated[
     float, TextFormat("duration", check_load_time, _DURATION, expected="a duration such as 6 hours")

@@ -2,7 +2,7 @@
 # Annotations are not strings here: see model.
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from msgspec import Meta, Struct, field
 
@@ -14,6 +14,7 @@ from unify.adapters.spec.formats import (
     ColumnType,
     DottedPath,
     Duration,
+    DurationText,
     Interval,
     Name,
     ParentRefresh,
@@ -25,6 +26,7 @@ from unify.adapters.spec.schema import OneOrMore, doc
 from unify.config.connections import ShrinkPolicy
 
 Hundred = Annotated[int, Meta(ge=0, le=100)]
+_WHOLE_DAY_S = 86_400.0  # in place of a window that an option sets
 BatchSize = Annotated[int, Meta(ge=1, le=10_000)]
 
 
@@ -106,7 +108,9 @@ class ForEach(Struct, frozen=True):
 class Incremental(Struct, frozen=True):
     """``incremental``: later loads request only changed rows.
 
-    ``{cursor}`` in a text is the start of a load, ``{until}`` the end of its ``window``.
+    ``{cursor}`` in a text is the start of a load, ``{until}`` the end of its window, else of the load.
+
+    ``durations``  of keys whose durations have variables.
     """
 
     cursor: Annotated[ColumnName, doc("Column that grows with each change.", "updated_at")]
@@ -115,16 +119,28 @@ class Incremental(Struct, frozen=True):
         str | None,
         doc("Start of the first load: a time, or an age such as `30 days ago`.", "2015-01-01T00:00:00Z"),
     ] = None
-    lookback_s: Annotated[Duration, doc("Overlap with the previous load.", "5 minutes", default="0")] = field(
-        name="lookback", default=0.0
+    lookback_s: Annotated[DurationText, doc("Overlap with the previous load.", "5 minutes", default="0")] = (
+        field(name="lookback", default=0.0)
     )
     format: Annotated[
         TimeFormat | None,
         doc("Format of timestamps in requests; numbers and dates are sent unchanged.", "unix"),
     ] = None
     window_s: Annotated[
-        Duration | None, doc("Length of the time windows of a load; `{until}` is the end.", "30 days")
+        DurationText | None, doc("Length of the time windows of a load; `{until}` is the end.", "30 days")
     ] = field(name="window", default=None)
+    gap_s: Annotated[
+        Duration,
+        DurationText,
+        doc("Time between the end of a window and the start of the next one.", "1 second", default="0"),
+    ] = field(name="gap", default=0.0)
+    not_before_s: Annotated[
+        Duration | None, doc("Greatest age of the start of a load: what the API keeps.", "90 days")
+    ] = field(name="not_before", default=None)
+    end: Annotated[
+        str | None,
+        doc("End of a load: a time, an age or an option with one.", "{end_date}", default="now"),
+    ] = None
     order: Annotated[
         Literal["asc", "desc"] | None,
         doc("desc: newest rows first; a load stops at the first row older than the cursor.", "desc"),
@@ -132,6 +148,20 @@ class Incremental(Struct, frozen=True):
     allow_future: Annotated[
         bool, doc("Rows with a cursor later than the load count for the next one's start.", "true")
     ] = False
+    durations: Mapping[str, str] = {}
+
+    @classmethod
+    def from_keys(
+        cls, *, window_s: float | str | None = None, lookback_s: float | str = 0.0, **values: Any
+    ) -> Self:
+        """Build from the keys; a duration with variables is a placeholder until a connection opens."""
+        given = {"window": window_s, "lookback": lookback_s}
+        return cls(
+            window_s=_WHOLE_DAY_S if isinstance(window_s, str) else window_s,
+            lookback_s=0.0 if isinstance(lookback_s, str) else lookback_s,
+            durations={key: text for key, text in given.items() if isinstance(text, str)},
+            **values,
+        )
 
 
 RefreshStrategy = Literal["reload", "append", "merge", "merge_delete"]

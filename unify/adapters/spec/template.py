@@ -1,4 +1,5 @@
-"""Variables in the texts of a spec: ``{name}``, or ``{name:odata}`` inside the quotes of a query language.
+"""Variables in the texts of a spec: ``{name}``, ``{name:date}`` for a time in another format, or
+``{name:odata}`` inside the quotes of a query language.
 
 All other braces are ordinary characters, as in JSON and GraphQL bodies; ``{{name}}`` is the text
 ``{name}``. Values are encoded for the part of the request that they are in, and are not templates
@@ -10,9 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
+from unify.adapters.spec.moments import TIME_FORMATS, format_moment, parse_timestamp
 from unify.config.secrets import Secret
 from unify.errors import SpecError
 from unify.text import did_you_mean
@@ -45,7 +48,9 @@ QUOTE_ENCODERS: Mapping[str, Callable[[str], str]] = {
     "influx": lambda value: value.translate(_BACKSLASH).replace("\n", r"\n"),  # InfluxQL has no other escapes
     "json": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
 }
-_NAME = rf"[A-Za-z_][A-Za-z0-9_]*(?::(?:{'|'.join(QUOTE_ENCODERS)}))?"
+NOW_VARIABLE = "now"  # the time of a load
+_SUFFIXES = "|".join((*QUOTE_ENCODERS, *TIME_FORMATS))
+_NAME = rf"[A-Za-z_][A-Za-z0-9_]*(?::(?:{_SUFFIXES}|%[^{{}}]*))?"
 _TOKEN = re.compile(rf"\{{\{{({_NAME})\}}\}}|\{{({_NAME})\}}")
 _UNKNOWN_ENCODER = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*):([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -59,7 +64,14 @@ def variable_names(text: str) -> tuple[str, ...]:
 def unknown_encoders(text: str) -> tuple[tuple[str, str], ...]:
     """The name and encoder of each ``{name:encoder}`` whose encoder is unknown; GraphQL has such texts."""
     pairs = (match.groups() for match in _UNKNOWN_ENCODER.finditer(text))
-    return tuple((name, encoder) for name, encoder in pairs if encoder not in QUOTE_ENCODERS)
+    known = (*QUOTE_ENCODERS, *TIME_FORMATS)
+    return tuple((name, encoder) for name, encoder in pairs if encoder not in known)
+
+
+def time_formats(text: str) -> tuple[str, ...]:
+    """The formats of the variables that are times in another format."""
+    suffixes = (match[2].partition(":")[2] for match in _TOKEN.finditer(text) if match[2])
+    return tuple(each for each in suffixes if each and each not in QUOTE_ENCODERS)
 
 
 def variable_names_in(value: Json) -> tuple[str, ...]:
@@ -90,6 +102,8 @@ def render_text(text: str, variables: Variables, encoding: ValueEncoding) -> str
             return "{" + match[1] + "}"
         name, _, quotes = match[2].partition(":")
         found = _variable_value(name, variables, text)
+        if quotes and quotes not in QUOTE_ENCODERS:
+            found, quotes = _formatted_time(name, found, quotes, variables), ""
         if isinstance(found, Null | list | dict):
             kind = "null" if isinstance(found, Null) else "a list or object"
             raise SpecError(f"{text!r}: {{{name}}} is {kind}, which cannot be part of a text")
@@ -119,6 +133,9 @@ def render_value(value: Json, variables: Variables, *, drops_empty: bool = False
             whole = _TOKEN.fullmatch(value)
             if whole and whole[2] and ":" not in whole[2]:
                 return _reveal(_variable_value(whole[2], variables, value))
+            if whole and whole[2] and time_formats(value):
+                name, _, form = whole[2].partition(":")
+                return _formatted_time(name, _variable_value(name, variables, value), form, variables)
             return render_text(value, variables, "body")
         case list():
             return [
@@ -180,6 +197,18 @@ def _variable_value(name: str, variables: Variables, text: str, *, allow_unset: 
     if value is None and not allow_unset:
         raise SpecError(f"{text!r}: {{{name}}} has no value; set the option {name} of the connection")
     return value
+
+
+def _formatted_time(name: str, value: Any, time_format: str, variables: Variables) -> str | int:
+    """A time in another format. Raises SpecError for a value that is no time."""
+    given = variables.get(NOW_VARIABLE)
+    now = parse_timestamp(str(given)) if given is not None else None
+    found = format_moment(_value_text(value), time_format, now or datetime.now(UTC))
+    if found is None:
+        raise SpecError(
+            f"{{{name}:{time_format}}}: the value is not a time, such as 2026-01-31 or 30 days ago"
+        )
+    return found
 
 
 def _reveal(value: Any) -> Json:

@@ -115,7 +115,7 @@ def _cannot_match(value: Scalar, condition: Condition, type_: str) -> bool:
 
 
 def _differs(value: Scalar, constant: Constant, type_: str) -> bool:
-    from unify.adapters.rest.incremental import parse_timestamp
+    from unify.adapters.spec.moments import parse_timestamp
 
     match value:
         case bool() | float() | None:

@@ -29,6 +29,19 @@ MISTAKES = [
     ("    columns: {n: {sql: a, value: 1}}\n", "columns.n: expected one of from, sql and value"),
     ("    columns: {n: {value: [1]}}\n", "columns.n.value: expected a text, a number, true or false"),
     ("    where: a >\n", "9:12: tables.orders.where: the expression cannot be parsed"),
+    # moments
+    ("    params: {a: '{now:%Q}'}\n", "params.a: '%Q': %Q is not a strftime directive"),
+    ("    params: {a: '{org:dat}'}\n", "unknown encoder 'dat'"),
+    (
+        "    incremental: {cursor: a, param: s, end: later}\n",
+        "tables.orders.incremental.end: 'later' is not a timestamp",
+    ),
+    ("    incremental: {cursor: a, param: s, gap: 1 second}\n", "incremental.gap: a gap requires a window"),
+    (
+        "    params: {b: '{until}'}\n    incremental: {cursor: a, param: s, start: 2026-01-01, "
+        "window: '{dayz} days'}\n",
+        "incremental.window: unknown variable {dayz}",
+    ),
     # jobs
     (
         "    job: {create: {request: POST /jobs, body: {x: '{y}'}, values: {id: id}}}\n",
@@ -208,7 +221,7 @@ MISTAKES = [
     ("    params: {a: '{cursor}'}\n", "{cursor} requires incremental"),
     (
         "    params: {a: ['{x_y_z}']}\n",
-        "9:18: tables.orders.params.a[0]: unknown variable {x_y_z}; variables here: {org}",
+        "9:18: tables.orders.params.a[0]: unknown variable {x_y_z}; variables here: {now}, {org}",
     ),
     ("    params: {a: '{ org }'}\n", "{ org } is not a variable; a variable is one name in braces"),
     ("    params: {a: '{token.__class__}'}\n", "{token.__class__} is not a variable"),

@@ -26,7 +26,7 @@ from unify.adapters.spec.table_keys import ColumnDef, ForEach, InheritedColumn
 from unify.config.yaml import NodePath
 from unify.text import did_you_mean
 
-RESERVED_VARIABLES = ("cursor", "until")  # set by loads
+RESERVED_VARIABLES = ("cursor", "until", template.NOW_VARIABLE)  # set by loads
 
 
 def validate_spec(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:

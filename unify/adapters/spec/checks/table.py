@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from unify.adapters.spec import formats, template
+from unify.adapters.spec import template
 from unify.adapters.spec.checks.job import job_texts, validate_job
 from unify.adapters.spec.checks.values import (
     validate_distinct_names,
@@ -18,9 +18,10 @@ from unify.adapters.spec.checks.values import (
 from unify.adapters.spec.expressions import parse_expression
 from unify.adapters.spec.formats import NUMBER_FORMATS
 from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.moments import parse_age
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.parse import ProblemReport
-from unify.adapters.spec.table_keys import DETECTED_CSV, ColumnDef, ForEach, Incremental
+from unify.adapters.spec.table_keys import DETECTED_CSV, ColumnDef, ForEach
 from unify.config.yaml import NodePath
 
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
@@ -86,13 +87,13 @@ class TableValidator:
 
     def _known_variables(self) -> set[str] | None:
         """The variables of the request; None if the columns of ``for_each`` are not known."""
-        known = self._options | {each.column for each in self._table.filters}
+        known = self._options | {template.NOW_VARIABLE} | {each.column for each in self._table.filters}
         for_each = self._table.for_each or ForEach(columns=())
         for name in sorted(known & set(for_each.columns or ())):
             self._add(f"{name} is an option and a column of for_each; rename the column", "for_each")
         incremental = self._table.incremental
         if incremental is not None:
-            known |= {"cursor", "until"} if incremental.window_s else {"cursor"}
+            known |= {"cursor", "until"}
         if self._paging.location != "query":
             names = _position_params(self._paging) | {self._paging.size_param or ""}
             if "cursor" in names & known:
@@ -217,8 +218,7 @@ class TableValidator:
         incremental = self._table.incremental
         if incremental is None:
             return
-        texts = [value for key, value in self._request.items() if key != "headers"]
-        used = _variables_in([*texts, *self._job_texts])
+        used = _variables_in([*self._request.values(), *self._job_texts])
         if incremental.param and "cursor" in used:
             self._add("expected param or {cursor} in the request, not both", "incremental", "param")
         if not incremental.param and "cursor" not in used and incremental.order != "desc":
@@ -236,22 +236,26 @@ class TableValidator:
         if incremental.window_s is not None and incremental.window_s < _DAY_S and is_date:
             text = f"a window of less than a day requires a format with a time, not {incremental.format}"
             self._add(text, "incremental", "window")
-        self._validate_start(incremental)
+        if incremental.gap_s and incremental.window_s is None:
+            self._add("a gap requires a window", "incremental", "gap")
+        for key, text in incremental.durations.items():
+            self._validate_variables(text, self._options, "incremental", key)
+        for key in ("start", "end"):
+            self._validate_moment(key, getattr(incremental, key) or "", incremental.format)
 
-    def _validate_start(self, incremental: Incremental) -> None:
-        start = incremental.start or ""
-        self._validate_variables(start, self._options, "incremental", "start")
+    def _validate_moment(self, key: str, moment: str, time_format: str | None) -> None:
+        self._validate_variables(moment, self._options, "incremental", key)
         if (
-            start
-            and not template.variable_names(start)
-            and incremental.format in (None, "iso8601", "date")
-            and not _is_timestamp_or_number(start)
-            and formats.parse_age(start) is None
+            moment
+            and not template.variable_names(moment)
+            and time_format in (None, "iso8601", "date")
+            and not _is_timestamp_or_number(moment)
+            and parse_age(moment) is None
         ):
             text = (
-                f"{start!r} is not a timestamp, such as 2015-01-01T00:00:00Z, or an age, such as 30 days ago"
+                f"{moment!r} is not a timestamp, such as 2015-01-01T00:00:00Z, or an age, such as 30 days ago"
             )
-            self._add(text, "incremental", "start")
+            self._add(text, "incremental", key)
 
     def _validate_refresh(self) -> None:
         table, strategy = self._table, self._table.refresh.strategy

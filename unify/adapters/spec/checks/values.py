@@ -51,10 +51,15 @@ def validate_variables(
 def _variable_problems(text: str, known: set[str] | None, *, body: bool) -> list[str]:
     names = [name for name in template.variable_names(text) if known is not None and name not in known]
     problems = [_unknown_variable_text(name, known or set()) for name in names]
+    for time_format in template.time_formats(text):
+        try:
+            formats.check_time_format(time_format)
+        except ValueError as error:
+            problems.append(str(error))
     unknown = [each for each in template.unknown_encoders(text) if not body or each[0] in (known or ())]
     for name, encoder in unknown:
         hint = did_you_mean(encoder, template.QUOTE_ENCODERS)
-        listed = hint or f"; known are {', '.join(template.QUOTE_ENCODERS)}"
+        listed = hint or f"; known are {', '.join(template.QUOTE_ENCODERS)}, and time formats such as date"
         problems.append(f"{{{name}:{encoder}}}: unknown encoder {encoder!r}{listed}")
     stray = None if body or unknown else formats.find_stray_braces(text)
     if stray is not None:
