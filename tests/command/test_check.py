@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.support.command import UnifyCommand
+from tests.support.crm import make_crm
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, unused_port
 
@@ -46,6 +47,24 @@ SPEC = {
     "check": {"request": "GET /me", "identity": "user.name"},
     "tables": [{"name": "orders", "request": "GET /orders"}],
 }
+
+
+def test_check_says_what_may_be_written(unify: UnifyCommand, api: FaultServer) -> None:
+    crm = make_crm(unify, api)
+    path = unify.home / "connections.yaml"
+
+    allowed = unify.run("check")
+    unify.write_connections(
+        path.read_text(encoding="utf-8").replace("[people, contacts", "[poeple, contacts")
+    )
+    refused = unify.run("check")
+
+    assert "writes people (insert, update, delete), contacts (delete, upsert)" in allowed.stdout, allowed
+    assert "connections.yaml:4: crm.writes: crm.poeple: the adapter crm does not say" in refused.stdout, (
+        refused
+    )
+    assert refused.exit_status == 1
+    assert not crm.sent
 
 
 @pytest.fixture

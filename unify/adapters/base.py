@@ -309,6 +309,10 @@ class LostResponse(Enum):
 class TableWriter(Protocol):
     """Writes rows to one table of a connection."""
 
+    @property
+    def transient_columns(self) -> Sequence[str]:
+        """Columns whose values are not kept once a row is written, such as the text of a mail."""
+
     def fit(self, operation: RowOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
         """Return the first rows that fit into one request, at least one."""
 

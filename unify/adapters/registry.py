@@ -201,6 +201,20 @@ def describe_write(connection: Connection, folders: Sequence[Path], table: str) 
     return write
 
 
+def check_writes(connection: Connection, folders: Sequence[Path]) -> Mapping[str, Sequence[str]]:
+    """Return what the tables under ``writes`` can do. Raises ConfigError for one that cannot be written."""
+    found: dict[str, Sequence[str]] = {}
+    spec = spec_of(connection, folders) if connection.writes else None
+    names = [table.name for table in spec.tables] if spec is not None else []
+    for listed in connection.writes:
+        try:
+            name = next((name for name in names if name.lower() == listed.lower()), listed)
+            found[name] = describe_write(connection, folders, name).operations
+        except ConfigError as error:
+            raise ConfigError(f"{connection.location('writes')}: {error.message}") from error
+    return found
+
+
 def check_secrets(connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]) -> None:
     """Raise the errors of ``open_adapter`` for options and secrets."""
     found = _find_definition(connection, folders)

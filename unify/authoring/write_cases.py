@@ -128,6 +128,7 @@ class _FixedKeys:
     def __init__(self, inner: TableWriter, uid: str) -> None:
         self._inner = inner
         self._uid = uid
+        self.transient_columns = inner.transient_columns
         self.fit = inner.fit
         self.check = inner.check
         self.describe = inner.describe

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unify.adapters import base
 from unify.adapters.base import Check, UserPrompt
-from unify.adapters.registry import check_relational, is_relational, open_adapter
+from unify.adapters.registry import check_relational, check_writes, is_relational, open_adapter
 from unify.adapters.spec.loader import load_spec
 from unify.config import trust
 from unify.config.connections import Connection, Connections, load_connections
@@ -43,6 +43,7 @@ def check_connections(
             raise UnknownName(f"unknown connection {name}{did_you_mean(name, known)}")
 
     def check(connection: Connection) -> Check:
+        check_writes(connection, settings.specs)
         if is_relational(connection, settings.specs):
             return check_relational(connection, environment, redactor)
         tokens_folder = settings.token_folder
@@ -52,7 +53,13 @@ def check_connections(
         with closing(adapter), limit_memory(settings.worker_memory_bytes, connection.name):
             return base.check_with_sign_in(adapter, user_prompt)
 
-    passed = [_report_connection(name, connections, check) for name in names or known]
+    def written(connection: Connection) -> str:
+        """``writes people (insert, update)``: what statements may write."""
+        tables = check_writes(connection, settings.specs)
+        listed = [f"{name} ({', '.join(operations)})" for name, operations in tables.items()]
+        return f"writes {', '.join(listed)}" if listed else "writable" if connection.writable else ""
+
+    passed = [_report_connection(name, connections, check, written) for name in names or known]
     if not names and settings.notifications.exists():
         passed.append(_report_notifications(settings.notifications, environment))
     return 0 if all(passed) else 1
@@ -64,7 +71,12 @@ def check_specs(paths: Sequence[str]) -> int:
     return 0 if all(passed) else 1
 
 
-def _report_connection(name: str, connections: Connections, check: Callable[[Connection], Check]) -> bool:
+def _report_connection(
+    name: str,
+    connections: Connections,
+    check: Callable[[Connection], Check],
+    written: Callable[[Connection], str],
+) -> bool:
     try:
         if name in connections.errors:
             raise connections.errors[name]
@@ -72,7 +84,9 @@ def _report_connection(name: str, connections: Connections, check: Callable[[Con
     except UnifyError as error:
         print_line(f"{name}: {_join_lines(error.message.removeprefix(f'{name}: '))}")
         return False
-    print_line(f"{name}: {_join_lines(_check_result_text(result))}")
+    writes = written(connections.by_name[name]) if result.accepted else ""
+    text = ", ".join(part for part in (_check_result_text(result), writes) if part)
+    print_line(f"{name}: {_join_lines(text)}")
     return result.accepted
 
 

@@ -138,10 +138,10 @@ class WriteAttempt:
         can_look = self._writer.lost_response(operation, 0.0) is LostResponse.LOOK
         if unclear and can_look:
             known = [outcome for outcome in outcomes if outcome.number not in unclear]
-            self._store.settle(self._write, known, self._timing.now())
+            self._record(known)
             self._look_for([row for row in rows if row.number in unclear], operation)
         else:
-            self._store.settle(self._write, outcomes, self._timing.now())
+            self._record(outcomes)
 
     def _settle_lost_rows(self) -> None:
         """Settle the rows that an earlier attempt has sent."""
@@ -201,7 +201,7 @@ class WriteAttempt:
                 self._send_halves(operation, rows, key)
                 return
             else:
-                self._store.settle(self._write, outcomes, self._timing.now())
+                self._record(outcomes)
                 return
         raise UnsettledWrite(f"{error.message}; it is sent again later")
 
@@ -228,13 +228,17 @@ class WriteAttempt:
         for outcome in self._writer.find(operation, row):
             is_other = outcome.created and self._store.is_other_row(self._write, row.number, outcome.created)
             if not is_other:
-                self._store.settle(self._write, [outcome], self._timing.now())
+                self._record([outcome])
                 return True
         return False
 
     def _settle_unknown(self, rows: Iterable[PlannedRow], reason: str) -> None:
         outcomes = [RowOutcome(row.number, RowState.UNKNOWN, message=reason) for row in rows]
-        self._store.settle(self._write, outcomes, self._timing.now())
+        self._record(outcomes)
+
+    def _record(self, outcomes: Sequence[RowOutcome]) -> None:
+        transient = self._writer.transient_columns
+        self._store.settle(self._write, outcomes, self._timing.now(), transient=transient)
 
     def _check_cancelled(self) -> None:
         if self._store.is_cancel_asked(self._write):

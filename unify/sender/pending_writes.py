@@ -54,7 +54,7 @@ class PendingWrites:
         """
         if state in (JobState.FAILED, JobState.DEAD):
             until = job.started_at or now
-            if self._store.has_changed_stored_rows(job.tenant, job.table, until, now):
+            if self._store.has_changed_rows(job.tenant, job.table, until, now):
                 refresh = Action.RELOAD
             self._store.fail_open(job.tenant, job.table, error, approved_until=until, now=now)
         if refresh is not None:

@@ -126,6 +126,7 @@ class WriteDatabase:
             with self._write_lock.hold(LOCK_TIMEOUT_S):
                 migrate(connection, SCHEMA_FILE)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # bodies of mails are gone once they are deleted
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:

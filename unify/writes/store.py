@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from unify.errors import StoreError
-from unify.fs.sqlite import from_micros, to_micros
+from unify.fs.sqlite import from_micros, from_micros_or_none, to_micros
 from unify.model import (
     ConfigPaths,
     PlannedRow,
@@ -40,7 +40,7 @@ from unify.writes.records import (
     write_from_row,
 )
 from unify.writes.seal import Seal, check_seal
-from unify.writes.written_rows import WrittenRows
+from unify.writes.written_rows import SUCCESSES, WrittenRows
 
 _NAME_COLUMNS = ("tenant", "connection", "table_name", "name")
 _NO_WRITES = "0/0/0"
@@ -80,8 +80,6 @@ class WriteStore:
 
     def close(self) -> None:
         self._database.close()
-
-    # Plans
 
     def plan(self, new: NewWrite, rows: Iterable[PlannedRow], now: datetime) -> Write:
         """Seal a plan of ``rows``, in one transaction. Memory: one row at a time.
@@ -137,8 +135,7 @@ class WriteStore:
             )
 
     def _replace_planned(self, named: Parameters, now: datetime) -> None:
-        for row in self._fetch_all("active_of_name", _only(named, *_NAME_COLUMNS)):
-            raise NameInUse(f"write {row['id']} of {row['name']} is under way; wait until it has ended")
+        self._refuse_active(_only(named, *_NAME_COLUMNS))
         for row in self._fetch_all("replace_planned", _only(named, *_NAME_COLUMNS, "now")):
             self._end_rows(row["id"], now)
 
@@ -174,7 +171,8 @@ class WriteStore:
             if not rows:
                 return None
             reopened = write_from_row(rows[0])
-            self._refuse_other_active(reopened)
+            if reopened.name:
+                self._refuse_active(_only(dict(rows[0]), *_NAME_COLUMNS), id)
             for state in states:
                 self._execute("reset_rows", {"write": id, "state": state.value})
                 if state is RowState.UNKNOWN:
@@ -183,11 +181,11 @@ class WriteStore:
                 raise PlanOutdated(f"write {id}: later writes of {reopened.name} have written these rows")
         return reopened
 
-    def _refuse_other_active(self, write: Write) -> None:
-        named = {**_table_values(write.tenant, write.table), "name": write.name}
-        for row in self._fetch_all("active_of_name", named) if write.name else ():
-            if row["id"] != write.id:
-                raise NameInUse(f"write {row['id']} of {write.name} is under way; wait until it has ended")
+    def _refuse_active(self, named: Parameters, own: int = 0) -> None:
+        """Raise NameInUse if another write than ``own`` of the name is approved or running."""
+        for row in self._fetch_all("active_of_name", named):
+            if row["id"] != own:
+                raise NameInUse(f"write {row['id']} of {row['name']} is under way; wait until it has ended")
 
     # Reading
 
@@ -221,10 +219,9 @@ class WriteStore:
 
     def last_sent_at(self, tenant: str, table: TableName, now: datetime) -> datetime | None:
         """Return when the last write of a table ended, ``now`` if one is being sent; None: there is none."""
-        if not self.path.exists():
-            return None
-        row = self._fetch_one("last_sent", {**_table_values(tenant, table), "now": to_micros(now)})
-        return None if row["at"] is None else from_micros(row["at"])
+        values = {**_table_values(tenant, table), "now": to_micros(now)}
+        row = self._fetch_one("last_sent", values) if self.path.exists() else {"at": None}
+        return from_micros_or_none(row["at"])
 
     def open_tables(self) -> Sequence[tuple[str, TableName, ConfigPaths]]:
         """Return tenant, table and configuration of the writes that are to be sent."""
@@ -239,8 +236,8 @@ class WriteStore:
         values = {**_table_values(tenant, table), "since": to_micros(since)}
         return self.path.exists() and bool(self._fetch_all("settled_since", values))
 
-    def has_changed_stored_rows(self, tenant: str, table: TableName, since: datetime, now: datetime) -> bool:
-        """Whether a write that was open after ``since`` has sent rows of a table that is stored."""
+    def has_changed_rows(self, tenant: str, table: TableName, since: datetime, now: datetime) -> bool:
+        """Whether a write that was open after ``since`` has sent rows of a stored table."""
         values = {**_table_values(tenant, table), "since": to_micros(since), "now": to_micros(now)}
         return self.path.exists() and bool(self._fetch_all("changed_stored", values))
 
@@ -252,9 +249,7 @@ class WriteStore:
             "now": to_micros(now),
         }
         row = self._fetch_one("requests_since", values)
-        return row["requests"], None if row["first_at"] is None else from_micros(row["first_at"])
-
-    # Tables of databases
+        return row["requests"], from_micros_or_none(row["first_at"])
 
     def note_change(self, table: str, now: datetime) -> None:
         """Note that a statement has changed a table of a database."""
@@ -321,8 +316,13 @@ class WriteStore:
             self._execute("count_request", {"id": write.id})
             self._execute("insert_request", {"id": write.id, "now": to_micros(now)})
 
-    def settle(self, write: Write, outcomes: Sequence[RowOutcome], now: datetime) -> None:
-        """Record the outcomes of rows that were sent. Raises AttemptReplaced."""
+    def settle(
+        self, write: Write, outcomes: Sequence[RowOutcome], now: datetime, *, transient: Sequence[str] = ()
+    ) -> None:
+        """Record the outcomes of rows that were sent. Raises AttemptReplaced.
+
+        ``transient``  columns whose values are deleted of the rows that are written.
+        """
         with self._transaction():
             self._check_attempt(write)
             for outcome in outcomes:
@@ -337,6 +337,9 @@ class WriteStore:
                 }
                 self._execute("settle", values)
                 self.written.track(write, outcome)
+                for column in transient if outcome.state in SUCCESSES else ():
+                    forgotten = {"write": write.id, "number": outcome.number, "path": f'$."{column}"'}
+                    self._execute("forget_values", forgotten)
             self.written.put_unknown(write.id)
 
     def release(self, write: Write, rows: Sequence[PlannedRow]) -> None:

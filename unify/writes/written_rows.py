@@ -16,7 +16,7 @@ from unify.writes.records import (
     written_row_from_row,
 )
 
-_SUCCESSES = frozenset([RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED])
+SUCCESSES = frozenset([RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED])
 _NAMED = ("tenant", "connection", "table_name", "name", "identity")
 _KEPT = ("vals", "content", "write")
 
@@ -51,7 +51,7 @@ class WrittenRows:
 
     def track(self, write: Write, outcome: RowOutcome) -> None:
         """Record what an export with a name has now written."""
-        if not write.name or outcome.state not in _SUCCESSES:
+        if not write.name or outcome.state not in SUCCESSES:
             return
         tracked = {"write": write.id, "number": outcome.number}
         for row in self._database.fetch_all("tracked_rows", tracked):

@@ -14,6 +14,7 @@ import yaml
 from tests.support.command import CommandResult, UnifyCommand
 from tests.support.fault_server import FaultServer
 from tests.support.mail_server import PASSWORD, USER, Mailbox, run_mail_server
+from unify.writes.store import WriteStore
 
 pytestmark = [pytest.mark.process, pytest.mark.socket]
 
@@ -249,3 +250,16 @@ def test_connect_tests_the_sign_in_and_tells_how_to_send(shared_unify: UnifyComm
     outside = shared_unify("export (select 1 as x) to mail 'b@x.example'", args=["--yes"])
     assert "b@x.example" in outside.stderr
     assert outside.exit_status != 0
+
+
+def test_the_text_of_a_mail_is_kept_until_it_is_delivered(post: Post) -> None:
+    post.mailbox.replies.append("550 no")
+    post(f"export {ROWS} to mail 'team@x.example' subject 'Kept'")
+    write = post("show writes").rows[1][0]
+    with WriteStore(post.unify.home / "writes.db") as store:
+        refused = store.rows(int(write))[0].planned.values
+        assert post(f"retry write {write}").exit_status == 0
+        delivered = store.rows(int(write))[0].planned.values
+
+    assert {"text", "html"} <= refused.keys()
+    assert delivered.keys() == {"to", "subject", "id", "summary"}

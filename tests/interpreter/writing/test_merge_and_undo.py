@@ -122,3 +122,33 @@ def test_returning_has_the_outcome_of_refused_rows_too(crm: Crm) -> None:
     assert result.exit_status == 1
     assert [row[:3] for row in result.rows[1:]] == [["created", "a@x", "1"], ["rejected", "b@x", ""]]
     assert "1 created, 1 rejected" in result.stderr
+
+
+def test_a_write_is_taken_back_once(stored: Crm) -> None:
+    stored("update crm.people set name = 'New' where email = 'a@x'")
+    write = stored.last_write
+    stored(f"undo write {write}")
+    undo = stored.last_write
+
+    assert "has been taken back already" in stored(f"undo write {write}").stderr
+    assert "1 updated" in stored(f"undo write {undo}").stderr
+    assert "1 updated" in stored(f"undo write {write}").stderr
+    assert stored.people[0] == ("a@x", "Ada")
+
+
+def test_a_deleted_row_that_exists_again_is_not_overwritten(stored: Crm) -> None:
+    stored("load table crm.contacts")
+    stored("delete from crm.contacts where email = 'a@x'", args=("--yes", "--max-deletes", "1"))
+    stored.api.people.append({"email": "a@x", "name": "Another", "id": 50})
+
+    result = stored(f"undo write {stored.last_write}")
+
+    assert "row 1: the row exists again" in result.stderr, result
+    assert ("a@x", "Another") in stored.people
+
+
+def test_an_infinite_time_is_refused(crm: Crm) -> None:
+    result = crm("insert into crm.people (email, name) select 'a@x', timestamptz 'infinity'")
+
+    assert "has an infinite time, which JSON cannot hold" in result.stderr, result
+    assert not crm.sent

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow
@@ -192,10 +193,24 @@ def test_a_statement_ends_on_request(server: QueryServer) -> None:
         wait_until(lambda: not activity.running())
 
 
+def test_a_result_that_another_request_fetches_is_not_found(server: QueryServer) -> None:
+    """Two requests at once would each get a part of the rows."""
+    token = server.tokens["reader"]
+    location = server.home.query("select count(*) from range(30000000)", token, Prefer="wait=0")
+    assert location.status_code == 202, location.text
+
+    with ThreadPoolExecutor(2) as threads:
+        address = location.headers["location"]
+        fetched = threads.map(lambda _: server.home.get(address, token, Prefer="wait=20").status_code, "ab")
+
+    assert sorted(fetched) == [200, 404]
+
+
 def test_another_process_can_cancel_a_statement(server: QueryServer) -> None:
     response = server.home.query(SLOW, server.tokens["reader"], Prefer="wait=0")
     location = response.headers["Location"]
     with ActivityStore(server.settings.activity) as activity:
+        wait_until(lambda: bool(activity.running()))  # it is recorded beside the response
         [running] = activity.running()
         assert (running.user, running.protocol, running.sql) == ("ann", "http", SLOW)
         assert activity.ask_cancel(running.id) is not None

@@ -31,6 +31,7 @@ from unify.sizes import format_size, parse_size
 MAILS = "mails"  # the table of the mails that were sent, in unify.writes
 MAX_SIZE = 50 * 1024**2  # of a mail, whatever max_size says: plans are kept in a database
 _COLUMNS = ("to", "subject", "text", "id", "html", "attachment", "summary")
+_BODY_COLUMNS = ("text", "html", "attachment")
 MAIL_WRITE = WriteSpec(tuple(map(WriteColumn, _COLUMNS)), ("id",), insert=WriteRequest("POST /"))
 
 
@@ -121,6 +122,10 @@ class MailWriter:
 
     def __init__(self, adapter: SmtpAdapter) -> None:
         self._adapter = adapter
+
+    @property
+    def transient_columns(self) -> Sequence[str]:
+        return _BODY_COLUMNS
 
     def fit(self, operation: RowOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:  # noqa: ARG002
         return rows[:1]

@@ -65,6 +65,10 @@ class RowWriter:
         self._stop = stop
         self._base = render_base_url(spec, options)
 
+    @property
+    def transient_columns(self) -> Sequence[str]:
+        return ()
+
     def batch_size(self, operation: RowOperation) -> int:
         """How many rows one request may hold."""
         batch = self._request(operation).batch

@@ -121,9 +121,12 @@ def _json_expression(expression: str, type: str, name: str = "", *, blobs: bool 
                 f"column {name} {verb} a BLOB, which JSON cannot hold; encode it: base64({name})"
             )
         if part.name == "TIMESTAMP WITH TIME ZONE":
-            return f"(replace(CAST({value} AT TIME ZONE 'UTC' AS VARCHAR), ' ', 'T') || 'Z')"
+            in_utc = f"(replace(CAST({value} AT TIME ZONE 'UTC' AS VARCHAR), ' ', 'T') || 'Z')"
+            return _finite(value, in_utc, name, refuse=blobs)
         if part.name.startswith("TIMESTAMP"):
-            return f"replace(CAST({value} AS VARCHAR), ' ', 'T')"
+            return _finite(value, f"replace(CAST({value} AS VARCHAR), ' ', 'T')", name, refuse=blobs)
+        if part.name == "DATE":
+            return _finite(value, f"CAST({value} AS VARCHAR)", name, refuse=blobs)
         if part.name.startswith(_TEXT_TYPES):
             return f"CAST({value} AS VARCHAR)"
         if not blobs and part.name in ("FLOAT", "DOUBLE"):
@@ -131,6 +134,13 @@ def _json_expression(expression: str, type: str, name: str = "", *, blobs: bool 
         return rebuild_sql(value, part, convert, depth) if part.name in _REBUILT_TYPES else value
 
     return f"to_json({convert(expression, parse_type(type), 0)})"
+
+
+def _finite(value: str, text: str, name: str, *, refuse: bool) -> str:
+    """SQL of the text of a time; an infinite one, which no API reads, is refused, or NULL."""
+    message = quote_literal(f"column {name} has an infinite time, which JSON cannot hold")
+    otherwise = f"error({message})" if refuse else "NULL"
+    return f"CASE WHEN isinf({value}) THEN {otherwise} ELSE {text} END"
 
 
 def decode_json_object(text: object, number: int) -> Values:

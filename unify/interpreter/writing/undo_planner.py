@@ -125,8 +125,11 @@ class UndoPlanner:
         current = self._current_rows(query, planned)
         kept: list[PlannedRow] = []
         for row in planned:
-            changed = _changed_columns(written[row.number], current.get(row.number))
-            if changed:
+            found = current.get(row.number)
+            changed = _changed_columns(written[row.number], found)
+            if found is not None and written[row.number].action == "delete" and row.action == "upsert":
+                problems.append(f"row {row.number}: the row exists again")
+            elif changed:
                 problems.append(f"row {row.number}: {', '.join(changed)} was changed since")
             else:
                 kept.append(row)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -49,6 +49,7 @@ class StatementService:
         self._log = log
         self._sessions = SessionPool(settings, environment)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="statement")
+        self._recorder = ThreadPoolExecutor(1, thread_name_prefix="activity")  # a commit waits for the disk
         self._lock = threading.Lock()
         self._statements: dict[str, ClientStatement] = {}  # whose results can be fetched
         self._active: set[ClientStatement] = set()  # that have not ended
@@ -66,8 +67,8 @@ class StatementService:
                 )
             self._statements[statement.id] = statement
             self._active.add(statement)
-        self._record_begin(statement)
-        self._threads.submit(self._run, statement)
+        recorded = self._recorder.submit(self._record_begin, statement)
+        self._threads.submit(self._run, statement, recorded)
         return statement
 
     def find(self, id: str) -> ClientStatement | None:
@@ -87,6 +88,7 @@ class StatementService:
         for statement in self._list_active():
             statement.cancel("the server stops")
         self._threads.shutdown(wait=True)
+        self._recorder.shutdown(wait=True)
         self._stop.set()
         self._monitor.join()
         self._sessions.close()
@@ -96,9 +98,10 @@ class StatementService:
         with self._lock:
             return list(self._active)
 
-    def _run(self, statement: ClientStatement) -> None:
+    def _run(self, statement: ClientStatement, recorded: Future[None]) -> None:
         error: UnifyError | None = None
         try:
+            recorded.result()
             with self._sessions.use(statement.request.restriction) as session:
                 try:
                     statement.attach(session)
