@@ -174,7 +174,7 @@ def _dispatch_task(
             from unify.cli.serve_commands import run_mcp_task
 
             return run_mcp_task(invocation, build_settings(invocation, environment), environment)
-        case "serve" | "user add" | "user list" | "user remove":
+        case "serve" | "ui" | "user add" | "user list" | "user remove":
             from unify.cli.serve_commands import run_server_task
 
             return run_server_task(invocation, build_settings(invocation, environment), environment)

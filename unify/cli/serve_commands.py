@@ -1,4 +1,4 @@
-"""``unify serve``, ``unify mcp``, and ``unify user add|list|remove``."""
+"""``unify serve``, ``unify ui``, ``unify mcp``, and ``unify user add|list|remove``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from unify.servers.statements.limits import StatementLimits
 from unify.servers.users import Role, UserStore
 from unify.shell.invocation import Invocation
 
+PAGE_PORT = "0"  # of unify ui: a free one, so that it works beside unify serve
+
 
 def run_server_task(invocation: Invocation, settings: Settings, environment: Mapping[str, str]) -> int:
-    """Run one of the four commands and return the exit status.
+    """Run one of the five commands and return the exit status.
 
     Raises UsageError or ConfigError, UnknownName for an unknown user, StoreError.
     """
@@ -25,12 +27,14 @@ def run_server_task(invocation: Invocation, settings: Settings, environment: Map
         raise ConfigError(f"{settings.home}: there is no such home folder; name another with --home")
     store = UserStore(settings)
     match invocation.task:
-        case "serve":
+        case "serve" | "ui":
+            is_page = invocation.task == "ui"
             options = ServeOptions(
-                invocation.http,
+                invocation.http or (PAGE_PORT if is_page else None),
                 invocation.cert,
                 invocation.key,
                 invocation.open_metrics,
+                opens_page=is_page,
                 limits=_statement_limits(invocation),
                 environment=environment,
             )

@@ -18,6 +18,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec import FILE ...        adapter spec from a manifest, an API description, curl or HAR
        unify daemon run|start|stop|status
        unify serve --http [HOST:]PORT    SQL, Prometheus metrics and health over HTTP
+       unify ui                          the page: tables, loads, schedules, writes, and a query box
        unify mcp [--http [HOST:]PORT]    tools for agents (Model Context Protocol) over stdio or HTTP
        unify user add|list|remove        users of the servers, and their tokens
        unify lake check [--deep] [--repair]   verify the home folder: catalog, data files, ledger, queue
@@ -146,6 +147,7 @@ COMMAND_HELP = {
         "  POST /query     one SELECT, or a command such as show tables, by a user (unify user add NAME);\n"
         "                  rows as JSON, JSON lines, CSV or Arrow, by Accept\n"
         "  GET /metrics    metrics of daemon, queue, loads, tables and lake, for Prometheus\n"
+        "  GET /           the page; sign in with the token of a user\n"
         "  GET /health     200 if the daemon runs and the lake can be read, else 503 with the reasons\n"
         "  --http          by default 127.0.0.1, which only this machine can reach; port 0 is a free one.\n"
         "                  Another host needs --cert, --key and a user (unify user add NAME)\n"
@@ -153,6 +155,14 @@ COMMAND_HELP = {
         "  --open-metrics  /metrics needs no token, although there are users; on loopback addresses only\n"
         "  --bytes, --seconds  maximum size of a result (10 GB), and time limit of a statement (1 hour)\n"
         "Exit status: 0 stopped by a signal; 2 usage error, such as a port that is in use.",
+    ),
+    "ui": CommandHelp(
+        "open the page in a browser",
+        "unify ui [--http PORT] [OPTIONS]",
+        "Serves the page of this home on 127.0.0.1, prints its address and opens it in the browser of this\n"
+        "desktop. The address signs in the owner of the home; it works once, within ten minutes. Runs in\n"
+        "the foreground until Ctrl-C. Needs pip install 'unify-sql[serve]'.\n"
+        "  --http          the port; by default a free one",
     ),
     "mcp": CommandHelp(
         "serve agents: tools of the Model Context Protocol",

@@ -47,17 +47,19 @@ class Restriction(Struct, frozen=True):
 
     ``may_load``  statements may load and refresh tables, and read live tables of APIs.
     ``schemas``   the schemas that can be read, in lower case; None: all.
+    ``is_owner``  of the home, who may also read PRIVATE_SYSTEM_TABLES.
     """
 
     may_load: bool = False
     schemas: frozenset[str] | None = None
+    is_owner: bool = False
 
     def intersect(self, other: Restriction) -> Restriction:
         """Return what both allow."""
         schemas = self.schemas
         if other.schemas is not None:
             schemas = other.schemas if schemas is None else schemas & other.schemas
-        return Restriction(self.may_load and other.may_load, schemas)
+        return Restriction(self.may_load and other.may_load, schemas, self.is_owner and other.is_owner)
 
     def check_tables(self, names: Iterable[TableName]) -> None:
         """Check tables that a statement uses, through views and macros too. Raises QueryError."""
@@ -154,7 +156,7 @@ class StatementCheck:
         name = table.table.lower()
         if name not in SYSTEM_TABLES:
             raise QueryError(f"table {SCHEMA}.{table.table} does not exist (show tables from {SCHEMA})")
-        if name in PRIVATE_SYSTEM_TABLES:
+        if name in PRIVATE_SYSTEM_TABLES and not self._restriction.is_owner:
             raise NotPermitted(f"{SCHEMA}.{name} can be read in a shell only")
 
     def _schemas(self) -> Sequence[str]:

@@ -267,6 +267,14 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
             ("error", VARCHAR),
         ),
     ),
+    "lineage": SystemTableDef(
+        "which tables a table reads: for each row of its parents, as a view, or through a sync",
+        (
+            *(("schema", VARCHAR), ("table", VARCHAR)),
+            *(("reads_schema", VARCHAR), ("reads_table", VARCHAR)),
+            *(("via", VARCHAR), ("sync", VARCHAR)),
+        ),
+    ),
     "settings": SystemTableDef(
         "the settings that show settings lists",
         (("name", VARCHAR), ("value", VARCHAR), ("description", VARCHAR)),

@@ -21,6 +21,7 @@ from unify.errors import ConfigError, UnknownName
 from unify.interpreter import state as interpreter_state
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
+from unify.interpreter.lineage import lineage_rows
 from unify.interpreter.state import State
 from unify.interpreter.system_columns import SYSTEM_TABLES, WRITE_OUTCOMES
 from unify.lake import catalog, type_changes
@@ -233,6 +234,7 @@ _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "clients": client_rows,
     "statements": _statement_rows,
     "agent_calls": _agent_call_rows,
+    "lineage": lineage_rows,
 }
 
 

@@ -7,6 +7,8 @@
     tls         the certificate and key of a server
     users       UserStore: users with roles, and their tokens as salted hashes
     tokens      tokens: made, hashed, verified in constant time
+    sessions    OwnerSessions: the owner's sign-in to the page of `unify ui`
+    browser     opens the page
     event_log   events on stderr, with the words of the daemon's log
     statements  statements of clients: run in threads, bounded, cancelled (a package)
     http        the HTTP server, its access rules, limits and routes (a package)

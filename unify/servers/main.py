@@ -12,8 +12,10 @@ from msgspec import Struct
 from unify.config.settings import Settings
 from unify.errors import StoreError, UsageError
 from unify.servers.addresses import bind_socket, bound_address, parse_address
+from unify.servers.browser import open_page, page_address
 from unify.servers.event_log import EventLog
 from unify.servers.exposure import check_exposure
+from unify.servers.sessions import OwnerSessions
 from unify.servers.signals import stop_at_signals
 from unify.servers.statements.limits import StatementLimits
 from unify.servers.users import UserStore
@@ -28,6 +30,7 @@ class ServeOptions(Struct, frozen=True):
     ``http``          ``[HOST:]PORT`` of the HTTP server.
     ``cert``, ``key`` PEM files for TLS.
     ``open_metrics``  /metrics needs no token, although there are users.
+    ``opens_page``    open the page in a browser, signed in as the owner; on loopback addresses only.
     ``limits``        what one statement may use.
     ``environment``   environment variables, for ``${NAME}`` references.
     """
@@ -36,6 +39,7 @@ class ServeOptions(Struct, frozen=True):
     cert: str | None = None
     key: str | None = None
     open_metrics: bool = False
+    opens_page: bool = False
     limits: StatementLimits = StatementLimits()
     environment: Mapping[str, str] = {}
 
@@ -87,6 +91,8 @@ def _start_http(
     from unify.servers.tls import load_certificate
 
     address, users = parse_address("--http", options.http), UserStore(settings)
+    if options.opens_page and not address.is_loopback:
+        raise UsageError(f"--http {address}: unify ui is for this machine only; see unify serve")
     check_exposure(address, options.cert, options.key, users, open_metrics=options.open_metrics)
     tls = load_certificate(options.cert, options.key) if options.cert and options.key else None
     listener = servers.enter_context(bind_socket("--http", address))
@@ -95,18 +101,15 @@ def _start_http(
     policy = AccessPolicy(is_local=address.is_loopback, open_metrics=options.open_metrics)
     statements = StatementService(settings, options.environment, log)
     servers.callback(statements.close)
-    services = AppServices(users, monitoring, statements, options.limits, log)
+    sessions = OwnerSessions()
+    services = AppServices(users, monitoring, statements, options.limits, log, sessions)
     server = HttpServer(build_app(services, policy), listener, tls, log, ended)
     server.start()
     servers.callback(server.stop)
-    scheme = "http" if tls is None else "https"
-    log.write_event(
-        "server.started",
-        version=VERSION,
-        pid=os.getpid(),
-        address=f"{scheme}://{bound_address(listener, address)}",
-        home=settings.home,
-    )
+    url = f"{'http' if tls is None else 'https'}://{bound_address(listener, address)}"
+    log.write_event("server.started", version=VERSION, pid=os.getpid(), address=url, home=settings.home)
+    if options.opens_page:
+        open_page(page_address(url, sessions.create_ticket()), options.environment)
 
 
 def _missing_package(error: ModuleNotFoundError) -> Exception:

@@ -42,6 +42,7 @@ class User(Struct, frozen=True):
     """A user. ``token`` is the hash of the token, which is stored nowhere.
 
     ``schemas``  those that can be read, in lower case; none: all.
+    ``is_owner`` of the home: signed in by ``unify ui``, and in no file.
     """
 
     name: str
@@ -49,10 +50,12 @@ class User(Struct, frozen=True):
     created_at: datetime
     token: TokenHash
     schemas: tuple[str, ...] = ()
+    is_owner: bool = False
 
     def restriction(self) -> Restriction:
         """What the statements of the user may do."""
-        return Restriction(self.role is not Role.READER, frozenset(self.schemas) if self.schemas else None)
+        schemas = frozenset(self.schemas) if self.schemas else None
+        return Restriction(self.role is not Role.READER, schemas, self.is_owner)
 
 
 class _UsersFile(Struct, frozen=True):

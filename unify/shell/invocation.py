@@ -21,6 +21,7 @@ Task = Literal[
     "daemon stop",
     "daemon status",
     "serve",
+    "ui",
     "mcp",
     "user add",
     "user list",

@@ -10,6 +10,7 @@
     health        GET /health
     query         POST /query, GET and DELETE /statements/ID
     openapi       GET /openapi.json
+    page          GET / and /static: the page, whose files are in the folder static; POST /session
 
 Start with app.build_app. A route is a module that gives `route(…)`; it knows neither sockets nor tokens.
 Everything here needs the packages of the extra `serve`.

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from unify.errors import StoreError
 from unify.servers.event_log import EventLog
 from unify.servers.http.responses import error_response
+from unify.servers.sessions import OwnerSessions
 from unify.servers.users import User, UserStore
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
@@ -46,17 +47,26 @@ class AccessPolicy(Struct, frozen=True):
 class AccessControl:
     """Middleware: sets ``scope["user"]``, and refuses requests that the policy does not allow.
 
-    ``rules``  the access of each path, or of all below one: ``/statements/*``. A path without one is treated
-               as READERS, so that it tells nothing.
+    ``rules``     the access of each path, or of all below one: ``/statements/*``. A path without one is
+                  treated as READERS, so that it tells nothing.
+    ``sessions``  of the page, whose tokens are valid besides those of users.
     """
 
     def __init__(
-        self, app: ASGIApp, rules: dict[str, Access], policy: AccessPolicy, users: UserStore, log: EventLog
+        self,
+        app: ASGIApp,
+        rules: dict[str, Access],
+        policy: AccessPolicy,
+        users: UserStore,
+        log: EventLog,
+        *,
+        sessions: OwnerSessions | None = None,
     ) -> None:
         self._app = app
         self._rules = rules
         self._policy = policy
         self._users = users
+        self._sessions = sessions or OwnerSessions()
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +98,9 @@ class AccessControl:
     def _find_user(self, request: Request) -> tuple[User | None, bool]:
         """Return the user of the token, and whether there are users at all."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        user = self._users.verify(token.strip()) if scheme.lower() == "bearer" else None
+        user: User | None = None
+        if scheme.lower() == "bearer":
+            user = self._sessions.verify(token.strip()) or self._users.verify(token.strip())
         return user, user is not None or bool(self._users.list_users())
 
     def _needs_user(self, request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -11,14 +12,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from unify.servers.event_log import EventLog
-from unify.servers.http import health, metrics, openapi, query
+from unify.servers.http import health, metrics, openapi, page, query
 from unify.servers.http.access import Access, AccessControl, AccessPolicy
 from unify.servers.http.limits import RequestLimits
 from unify.servers.http.responses import render_http_exception, render_internal_error
 from unify.servers.monitoring.service import MonitoringService
+from unify.servers.sessions import OwnerSessions
 from unify.servers.statements.limits import StatementLimits
 from unify.servers.statements.service import StatementService
 from unify.servers.users import UserStore
+
+_PARAMETER = re.compile(r"\{\w+\}")  # of a path, such as {id}
 
 
 class AppServices(Struct, frozen=True):
@@ -29,6 +33,7 @@ class AppServices(Struct, frozen=True):
     statements: StatementService
     limits: StatementLimits
     log: EventLog
+    sessions: OwnerSessions
 
 
 def build_app(services: AppServices, policy: AccessPolicy) -> ASGIApp:
@@ -38,8 +43,9 @@ def build_app(services: AppServices, policy: AccessPolicy) -> ASGIApp:
         routes=[route for route, _ in routes],
         exception_handlers={HTTPException: render_http_exception, Exception: render_internal_error},
     )
-    rules = {route.path.replace("{id}", "*"): access for route, access in routes}
-    return RequestLimits(AccessControl(app, rules, policy, services.users, services.log))
+    rules = {_PARAMETER.sub("*", route.path): access for route, access in routes}
+    control = AccessControl(app, rules, policy, services.users, services.log, sessions=services.sessions)
+    return RequestLimits(control)
 
 
 def _routes(services: AppServices) -> Sequence[tuple[Route, Access]]:
@@ -47,5 +53,6 @@ def _routes(services: AppServices) -> Sequence[tuple[Route, Access]]:
         (metrics.route(services.monitoring), Access.METRICS),
         (health.route(services.monitoring), Access.ANYBODY),
         (openapi.route(), Access.READERS),
+        *((route, Access.ANYBODY) for route in page.routes(services.sessions)),
         *((route, Access.USERS) for route in query.routes(services.statements, services.limits)),
     ]

@@ -21,7 +21,26 @@ _RESULT = {
         "X-Unify-Note": {"description": "Age of the rows, and notices", "schema": {"type": "string"}},
         "X-Unify-Statement": {"description": "Row of unify.statements", "schema": {"type": "integer"}},
     },
-    "content": {one.value: {} for one in ResultFormat},
+    "content": {
+        ResultFormat.JSON.value: {
+            "schema": {
+                "oneOf": [
+                    {"type": "array", "items": {"type": "object"}},
+                    {"type": "object", "properties": {"message": {"type": "string"}}},
+                ]
+            }
+        },
+        ResultFormat.JSON_LINES.value: {"schema": {"type": "string", "description": "An object a line"}},
+        ResultFormat.CSV.value: {"schema": {"type": "string"}},
+        ResultFormat.ARROW.value: {"schema": {"type": "string", "format": "binary"}},
+        ResultFormat.TABLE.value: {
+            "schema": {
+                "type": "string",
+                "description": "A line with names and types of the columns; then a list of texts and nulls "
+                "a row, each value as DuckDB's text of it",
+            }
+        },
+    },
 }
 _RUNNING = {
     "description": "The statement waits for loads; its result will be at Location",
@@ -68,6 +87,45 @@ _STATEMENT = {
         "responses": {"204": {"description": "Cancelled"}, "401": _ERROR, "404": _ERROR},
     },
 }
+_JSON_OBJECT = {
+    "description": "A JSON object",
+    "content": {"application/json": {"schema": {"type": "object"}}},
+}
+_HEALTH_BODY = {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}}
+_HEALTH = {
+    "summary": "Whether statements and loads can work; strangers see the status alone",
+    "security": [{}, {"token": []}],
+    "responses": {
+        "200": {"description": "They can", "content": _HEALTH_BODY},
+        "401": _ERROR,
+        "503": {"description": "They cannot, for the reasons given", "content": _HEALTH_BODY},
+    },
+}
+_METRICS = {
+    "summary": "Metrics for Prometheus",
+    "security": [{}, {"token": []}],
+    "responses": {
+        "200": {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        "401": _ERROR,
+    },
+}
+_PAGE = {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}}
+_POST_SESSION = {
+    "summary": "The token of a session for the ticket in an address of unify ui, which is valid once",
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ticket"}}},
+    },
+    "responses": {
+        "200": {
+            "description": "The token, and the seconds of its life",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Session"}}},
+        },
+        "400": _ERROR,
+        "401": _ERROR,
+    },
+}
 _SCHEMAS = {
     "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
     "Query": {
@@ -84,11 +142,48 @@ _SCHEMAS = {
     },
     "Running": {
         "type": "object",
+        "required": ["id", "state", "loads"],
         "properties": {
             "id": {"type": "string"},
             "state": {"const": "running"},
-            "loads": {"type": "array", "items": {"type": "object"}},
+            "loads": {"type": "array", "items": {"$ref": "#/components/schemas/Load"}},
         },
+    },
+    "Load": {
+        "type": "object",
+        "required": ["table", "state", "rows", "pages"],
+        "properties": {
+            "table": {"type": "string"},
+            "state": {"type": "string"},
+            "rows": {"type": "integer"},
+            "pages": {"type": "integer"},
+        },
+    },
+    "Health": {
+        "type": "object",
+        "required": ["status"],
+        "properties": {
+            "status": {"enum": ["ok", "unavailable"]},
+            "reasons": {"type": "array", "items": {"type": "string"}},
+            "daemon": {"enum": ["running", "stopped"]},
+            "lake": {"enum": ["readable", "unreadable"]},
+            "queue": {"enum": ["readable", "unreadable"]},
+            "tables": {
+                "type": "object",
+                "properties": {name: {"type": "integer"} for name in ("stored", "failed", "held", "overdue")},
+            },
+        },
+    },
+    "Ticket": {
+        "type": "object",
+        "required": ["ticket"],
+        "additionalProperties": False,
+        "properties": {"ticket": {"type": "string"}},
+    },
+    "Session": {
+        "type": "object",
+        "required": ["token", "seconds"],
+        "properties": {"token": {"type": "string"}, "seconds": {"type": "number"}},
     },
 }
 DOCUMENT = {
@@ -98,15 +193,22 @@ DOCUMENT = {
     "paths": {
         "/query": {"post": _POST_QUERY},
         "/statements/{id}": _STATEMENT,
-        "/health": {
-            "get": {
-                "summary": "Whether statements and loads can work",
-                "security": [],
-                "responses": {"200": {"description": "Yes"}, "503": {"description": "No"}},
-            }
+        "/health": {"get": _HEALTH},
+        "/metrics": {"get": _METRICS},
+        "/openapi.json": {
+            "get": {"summary": "This document", "responses": {"200": _JSON_OBJECT, "401": _ERROR}}
         },
-        "/metrics": {
-            "get": {"summary": "Metrics for Prometheus", "responses": {"200": {"description": "Metrics"}}}
+        "/session": {"post": _POST_SESSION},
+        "/": {"get": {"summary": "The page", "security": [], "responses": {"200": _PAGE}}},
+        "/static/{name}": {
+            "get": {
+                "summary": "A file of the page",
+                "security": [],
+                "parameters": [
+                    {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+                "responses": {"200": {"description": "Style, script or picture"}, "404": _ERROR},
+            }
         },
     },
     "components": {

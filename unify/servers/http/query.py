@@ -37,6 +37,7 @@ from unify.servers.users import User
 
 PATH = "/query"
 STATEMENT_PATH = "/statements/{id}"
+PAGE_HEADER = "x-unify-page"  # the page reads the state for its owner, every few seconds
 PROGRESS_INTERVAL_S = 5.0
 MAX_WAIT_S = 3600.0
 _WAIT = re.compile(r"(?:^|[,\s])wait=(\d{1,6})(?=$|[,;\s])")
@@ -118,6 +119,7 @@ class _QueryRoutes:
             user=user.name,
             application=request.headers.get("user-agent", "")[:100],
             address=request.client.host if request.client is not None else "",
+            is_recorded=not (user.is_owner and PAGE_HEADER in request.headers),
         )
 
     def _find(self, request: Request) -> ClientStatement | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import BinaryIO, cast
 
+import msgspec
+from msgspec.structs import replace
+
 from unify.errors import UsageError
-from unify.interpreter.results import LineProjection, Rows
+from unify.interpreter.results import LineProjection, ResultColumn, Rows
 from unify.render.formats import write_rows
 from unify.render.formats.options import DeferredProjection, Format, FormatOptions
+from unify.render.formats.values import text_rows
 
 TEXT_BUFFER_CHARS = 8192
 
@@ -21,10 +26,11 @@ class ResultFormat(Enum):
     JSON_LINES = "application/x-ndjson"
     CSV = "text/csv"
     ARROW = "application/vnd.apache.arrow.stream"
+    TABLE = "application/vnd.unify.table+ndjson"
 
     @property
     def text_format(self) -> Format | None:
-        """The text format of the shell; None for Arrow."""
+        """The text format of the shell; None for Arrow and TABLE."""
         match self:
             case ResultFormat.JSON:
                 return "json"
@@ -32,13 +38,29 @@ class ResultFormat(Enum):
                 return "jsonl"
             case ResultFormat.CSV:
                 return "csv"
-            case ResultFormat.ARROW:
+            case ResultFormat.ARROW | ResultFormat.TABLE:
                 return None
 
     def projection(self) -> LineProjection | None:
         """The form in which DuckDB itself writes the lines of a large result."""
+        if self is ResultFormat.TABLE:
+            return TextProjection()
         text = self.text_format
         return None if text is None else DeferredProjection(FormatOptions(text))
+
+
+class TextProjection:
+    """Every value as DuckDB's text, which is exact; NULL stays."""
+
+    applies_always = True
+
+    def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
+        return [f"CAST(c{number} AS VARCHAR)" for number in range(len(columns))]
+
+    def texts(self, batches: Iterator[Sequence[tuple[object, ...]]], separator: str) -> Iterator[str]:
+        """Yield nothing: the rows are read as values."""
+        del batches, separator
+        yield from ()
 
 
 _ALIASES = {
@@ -74,6 +96,8 @@ def _weight(text: str) -> float:
 
 def write_result(rows: Rows, out: io.RawIOBase, format: ResultFormat) -> int:
     """Write rows to a binary stream while they are read; return their number."""
+    if format is ResultFormat.TABLE:
+        return _write_table(rows, out)
     text = format.text_format
     if text is None:
         return _write_arrow(rows, out)
@@ -84,6 +108,23 @@ def write_result(rows: Rows, out: io.RawIOBase, format: ResultFormat) -> int:
         return count
     finally:
         stream.detach()
+
+
+def _write_table(rows: Rows, out: io.RawIOBase) -> int:
+    """Write a line with names and types of the columns, then a list of texts and nulls for each row."""
+    columns = [{"name": one.name, "type": one.type} for one in rows.columns]
+    out.write(msgspec.json.encode({"columns": columns}) + b"\n")
+    texts = text_rows(replace(rows, columns=_text_columns(rows)))
+    count = 0
+    for row in texts:
+        out.write(msgspec.json.encode(row) + b"\n")
+        count += 1
+    return count
+
+
+def _text_columns(rows: Rows) -> tuple[ResultColumn, ...]:
+    """Return the columns as their values are: texts, where DuckDB has cast them."""
+    return tuple(replace(one, type="VARCHAR") for one in rows.columns) if rows.projection else rows.columns
 
 
 def _write_arrow(rows: Rows, out: io.RawIOBase) -> int:

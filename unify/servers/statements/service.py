@@ -180,6 +180,8 @@ class StatementService:
 
     def _record_begin(self, statement: ClientStatement) -> None:
         request = statement.request
+        if not request.is_recorded:
+            return
         sql = self._log.redactor.redact(request.sql)
         new = NewStatement(
             request.user, request.application, request.address, request.protocol, sql, os.getpid()

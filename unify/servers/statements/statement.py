@@ -27,7 +27,10 @@ class StatementCancelled(Interrupted):
 
 
 class StatementRequest(Struct, frozen=True):
-    """A statement as a client sends it. ``user``, ``application`` and ``address`` are for the log."""
+    """A statement as a client sends it. ``user``, ``application`` and ``address`` are for the log.
+
+    ``is_recorded``  it gets a row of ``unify.statements``.
+    """
 
     sql: str
     restriction: Restriction
@@ -39,6 +42,7 @@ class StatementRequest(Struct, frozen=True):
     application: str = ""
     address: str = ""
     protocol: str = "http"
+    is_recorded: bool = True
 
 
 class ClientStatement:
