@@ -21,7 +21,6 @@
     state           State: every table and connection with its load state
     adapter_access  opens the adapter of a connection, signs in, logs its requests
     system_columns  the names and columns of the system tables
-    lineage         what each table reads, for unify.lineage
     system_tables   fills the system tables of the schema `unify`
 
 Start with interpreter.Interpreter.run.

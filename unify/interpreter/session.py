@@ -20,7 +20,7 @@ from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.results import Result, Stager, Watcher
 from unify.interpreter.state import State
-from unify.interpreter.system_tables import SystemTables
+from unify.interpreter.system_tables.tables import SystemTables
 from unify.interpreter.variables import Variables
 from unify.lake import ledger
 from unify.lake.lake import Lake

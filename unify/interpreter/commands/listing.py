@@ -18,7 +18,8 @@ from unify.interpreter.query import missing_tables
 from unify.interpreter.results import Rows, listing_rows
 from unify.interpreter.state import State
 from unify.interpreter.system_columns import BIGINT, SCHEMA, SYSTEM_TABLES, TIMESTAMPTZ, VARCHAR
-from unify.interpreter.system_tables import ScheduledItem, client_rows, scheduled_items, setting_rows
+from unify.interpreter.system_tables.schedules import ScheduledItem, scheduled_items
+from unify.interpreter.system_tables.tables import client_rows, setting_rows
 from unify.lake import catalog, ledger
 from unify.lake.definitions import attached_table, find_view, temporary_table, visible_columns
 from unify.model import DETECTED_PAGING_PREFIX, Column, LoaderJob, TableName

@@ -23,7 +23,7 @@ from unify.interpreter.query.load_client import (
 )
 from unify.interpreter.query.table_resolver import TableResolver, UsedTables
 from unify.interpreter.results import LineProjection, Message, Result, Rows, Stager, Watcher, result_columns
-from unify.interpreter.system_tables import SystemTables
+from unify.interpreter.system_tables.tables import SystemTables
 from unify.interpreter.transactions import refuse_load
 from unify.interpreter.variables import BoundQuery, Variables
 from unify.lake import catalog, ledger
