@@ -206,3 +206,18 @@ def test_names_that_hold_no_secret(name: str) -> None:
 )
 def test_values_that_look_like_secrets(value: str, expected: bool) -> None:
     assert is_secret_value(value) is expected
+
+
+def test_short_keys_and_addresses_of_webhooks_become_options(tmp_path: Path) -> None:
+    commands = [
+        "curl 'https://api.shop.example/v1/items?k=canary7&page=1'",
+        "curl https://api.shop.example/hooks/T0canary/B1canary/x2canary",
+    ]
+    source = tmp_path / "copied.sh"
+    source.write_text("\n".join(commands), encoding="utf-8")
+
+    result = InProcessCommand(tmp_path).run("spec", "import", str(source), "-o", "-")
+
+    assert "canary" not in result.stdout + result.stderr, result
+    assert 'params: {k: "{k}"}' in result.stdout
+    assert "request: GET /hooks/{hook}/{hook_2}/{hook_3}" in result.stdout

@@ -331,7 +331,9 @@ class TableWriter(Protocol):
             SourceError: the request was not carried out.
         """
 
-    def lost_response(self, operation: RowOperation, age_s: float) -> LostResponse:
+    def lost_response(
+        self, operation: RowOperation, rows: Sequence[PlannedRow], age_s: float
+    ) -> LostResponse:
         """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
 
     def find(self, operation: RowOperation, row: PlannedRow) -> Sequence[RowOutcome]:

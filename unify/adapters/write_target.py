@@ -51,7 +51,17 @@ def _options_of_account(spec: AdapterSpec, write: WriteSpec, options: Mapping[st
 
 
 def _encoded(*parts: object) -> str:
-    return msgspec.json.encode(parts).decode()
+    return msgspec.json.encode(list(map(_without_defaults, parts))).decode()
+
+
+def _without_defaults(value: object) -> object:
+    """The same for a later version, whose specs have further keys."""
+    if isinstance(value, msgspec.Struct):
+        given = ((each, getattr(value, each.name)) for each in msgspec.structs.fields(value))
+        return {each.encode_name: _without_defaults(one) for each, one in given if one != each.default}
+    if isinstance(value, list | tuple):
+        return list(map(_without_defaults, value))
+    return value
 
 
 def _digest(text: str) -> str:

@@ -96,7 +96,7 @@ def _sample_operation(
     *,
     has_examples: bool,
 ) -> WriteSample:
-    lost = writer.lost_response(operation, 0.0)
+    lost = writer.lost_response(operation, (), 0.0)
     values = [_set_values(write, operation, row, is_example=has_examples) for row in rows]
     planned = planned_rows(write, operation, values, rows)
     try:

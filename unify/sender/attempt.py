@@ -135,7 +135,7 @@ class WriteAttempt:
     ) -> None:
         """Record outcomes; rows of which the response says nothing are looked for, if that is possible."""
         unclear = {outcome.number for outcome in outcomes if outcome.state is RowState.UNKNOWN}
-        can_look = self._writer.lost_response(operation, 0.0) is LostResponse.LOOK
+        can_look = self._writer.lost_response(operation, rows, 0.0) is LostResponse.LOOK
         if unclear and can_look:
             known = [outcome for outcome in outcomes if outcome.number not in unclear]
             self._record(known)
@@ -162,7 +162,7 @@ class WriteAttempt:
         error: ResponseLost,
     ) -> None:
         """Find out what became of a request whose response is not known."""
-        match self._writer.lost_response(operation, self._age_s(sent_at)):
+        match self._writer.lost_response(operation, rows, self._age_s(sent_at)):
             case LostResponse.SEND_AGAIN:
                 self._send_again(operation, rows, key, sent_at, error)
             case LostResponse.LOOK:
@@ -188,7 +188,7 @@ class WriteAttempt:
         for delay_s in self._timing.send_again_delays_s:
             self._sleep(delay_s)
             self._wait_for_limits()
-            decision = self._writer.lost_response(operation, self._age_s(sent_at))
+            decision = self._writer.lost_response(operation, rows, self._age_s(sent_at))
             if decision is not LostResponse.SEND_AGAIN:  # its key has expired meanwhile
                 break
             self._store.mark_sent(self._write, rows, key, self._timing.now())

@@ -110,7 +110,7 @@ def test_a_reply_that_is_lost_after_the_last_dot_tells_nothing(mailbox: Mailbox)
 
     assert len(mailbox.mails) == 1
     with adapter(mailbox.port).open_writer(MAILS) as writer:
-        assert writer.lost_response("insert", 1) is LostResponse.UNKNOWN
+        assert writer.lost_response("insert", (), 1) is LostResponse.UNKNOWN
 
 
 def test_without_a_server_nothing_was_sent() -> None:

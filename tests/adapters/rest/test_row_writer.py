@@ -405,6 +405,8 @@ def test_without_a_server_nothing_was_sent() -> None:
         ("insert", {"settle": Settle("GET /people", same=("email",))}, 1, LostResponse.LOOK),
         ("insert", {"request": "PUT /people/{email}"}, 1, LostResponse.SEND_AGAIN),
         ("update", {"request": "PATCH /people/{email}"}, 1, LostResponse.SEND_AGAIN),
+        ("update", {"request": "PATCH /people/{email}", "adds": ("name",)}, 1, LostResponse.UNKNOWN),
+        ("update", {"request": "PATCH /people/{email}", "adds": ("other",)}, 1, LostResponse.SEND_AGAIN),
         ("upsert", {}, 1, LostResponse.SEND_AGAIN),
         ("delete", {"request": "DELETE /people/{email}"}, 1, LostResponse.SEND_AGAIN),
     ],
@@ -419,7 +421,7 @@ def test_a_row_whose_response_was_lost_is_sent_again_only_if_that_cannot_double_
     request = WriteRequest(**{"request": "POST /people", **request_keys})
     write = replace(WriteSpec(COLUMNS, ("email",)), **{operation: request})
     with make_adapter(table("people", write=write)).open_writer("people") as writer:
-        assert writer.lost_response(operation, age_s) is expected
+        assert writer.lost_response(operation, [insert_row()], age_s) is expected
 
 
 def test_a_row_is_found_by_the_values_that_identify_it(api: FaultServer, make_adapter: MakeAdapter) -> None:

@@ -165,7 +165,12 @@ class MailWriter:
                 return [RowOutcome(row.number, RowState.REJECTED, refusal.code, message=refusal.message)]
         return [RowOutcome(row.number, RowState.CREATED, code, {"message_id": content.id}, reply)]
 
-    def lost_response(self, operation: RowOperation, age_s: float) -> LostResponse:  # noqa: ARG002
+    def lost_response(
+        self,
+        operation: RowOperation,  # noqa: ARG002
+        rows: Sequence[PlannedRow],  # noqa: ARG002
+        age_s: float,  # noqa: ARG002
+    ) -> LostResponse:
         return LostResponse.UNKNOWN  # no server says which mails it has accepted
 
     def find(self, operation: RowOperation, row: PlannedRow) -> Sequence[RowOutcome]:  # noqa: ARG002

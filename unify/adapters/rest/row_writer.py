@@ -131,14 +131,17 @@ class RowWriter:
             outcomes = [reader.read_row(rows[0], rendered.bodies[0])]
         return [replace(outcome, message=self._redactor.redact(outcome.message)) for outcome in outcomes]
 
-    def lost_response(self, operation: RowOperation, age_s: float) -> LostResponse:
+    def lost_response(
+        self, operation: RowOperation, rows: Sequence[PlannedRow], age_s: float
+    ) -> LostResponse:
         """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
         spec = self._request(operation)
         if spec.idempotency is not None and age_s < spec.idempotency.lives_s:
             return LostResponse.SEND_AGAIN
         if spec.settle is not None:
             return LostResponse.LOOK
-        if operation != "insert" or spec.method in _NAMES_ITS_ROW:
+        is_added = any(row.values.get(name) is not None for row in rows for name in spec.adds)
+        if (operation != "insert" or spec.method in _NAMES_ITS_ROW) and not is_added:
             return LostResponse.SEND_AGAIN  # it names its row and sets absolute values
         return LostResponse.UNKNOWN
 

@@ -166,6 +166,13 @@ class WriteRequest(Struct, frozen=True):
             "Status codes with which a batch is sent again in halves, to find the refused row.", "[400, 422]"
         ),
     ] = ()
+    adds: Annotated[
+        OneOrMore[ColumnName],
+        doc(
+            "Columns with which each request of an update adds something: it is not sent again.",
+            "comment",
+        ),
+    ] = ()
     undo: Annotated[
         Json,
         doc("Body with which the request of a delete restores the row, which still exists.", "{state: open}"),

@@ -138,7 +138,7 @@ def _add_tables(api: ImportedAPI, requests: Sequence[RecordedRequest]) -> Import
     for request, auth in zip(requests, auths, strict=True):
         built, params = build_request(request, chosen, options)
         paging, remaining = split_paging(params)
-        name = unique_name(table_name(request.path), [each.name for each in tables])
+        name = unique_name(table_name(built.path), [each.name for each in tables])
         built = replace(built, params=remaining)
         tables.append(ImportedTable(name, built, paging=paging, line=request.line))
         if auth not in (None, chosen) and chosen is not None:

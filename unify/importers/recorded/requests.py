@@ -35,6 +35,8 @@ CLIENT_HEADERS = frozenset(
 )
 Method = Literal["GET", "POST"]
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SHORT_KEY_NAMES = ("k",)  # of a parameter, which is often a key, and often a word that is searched
+_HOOK = re.compile(r"(?:web)?hooks?(?:\.|$)", re.IGNORECASE)  # a host or a segment: what follows is a secret
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9._=-]*)\s+(?P<value>\S.*)", re.DOTALL)
 
 
@@ -84,8 +86,8 @@ class SecretOptions:
         return f"{{{self._by_value[value]}}}"
 
     def hide(self, name: str, value: str) -> str:
-        """The value as a text of a spec: a variable if it is a secret or names a person."""
-        if secrets.is_secret(name, value):
+        """The value as a text of a spec: a variable if it is, or may be, a secret or names a person."""
+        if secrets.is_secret(name, value) or name.lower() in _SHORT_KEY_NAMES:
             return self.variable(name, value)
         if secrets.is_personal(value):
             return self.variable(name, value, secret=False)
@@ -226,12 +228,16 @@ def _cookie_header(request: RecordedRequest, options: SecretOptions) -> dict[str
 
 
 def _path_of(request: RecordedRequest, options: SecretOptions) -> str:
-    """The path; a segment that looks like a secret is an option."""
-    segments = request.path.split("/")
-    hidden = [
-        options.hide("path", unquote(each)) if secrets.is_secret_value(each) else literal(each)
-        for each in segments
-    ]
+    """The path; a segment that looks like a secret is an option, and so are the ids of a webhook."""
+    is_hook = _HOOK.match(urlsplit(request.url).hostname or "") is not None
+    hidden: list[str] = []
+    for segment in request.path.split("/"):
+        if is_hook and any(map(str.isdigit, segment)):
+            hidden.append(options.variable("hook", unquote(segment), "Part of the address of a webhook"))
+        else:
+            is_secret = secrets.is_secret_value(segment)
+            hidden.append(options.hide("path", unquote(segment)) if is_secret else literal(segment))
+        is_hook = is_hook or _HOOK.match(segment) is not None
     return "/".join(hidden).replace(" ", "%20") or "/"
 
 

@@ -104,6 +104,11 @@ class _WriteValidator:
             self._add("only for upsert", operation, "outcomes", "new")
         if operation != "insert" and request.created:
             self._add("only an insert creates rows", operation, "created")
+        if operation not in ("update", "upsert") and request.adds:
+            self._add("only for update and upsert: an insert always adds", operation, "adds")
+        for name in request.adds:
+            if name not in self._columns:
+                self._add(f"{name} is not a column of write", operation, "adds")
         if operation != "delete" and request.undo is not None:
             self._add("only for delete: updates are taken back by updates", operation, "undo")
 
