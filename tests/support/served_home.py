@@ -91,14 +91,28 @@ class ServedHome:
 
 @contextmanager
 def serve_home(settings: Settings, **options: object) -> Iterator[ServedHome]:
-    """Serve a home on a free port in a thread until the block ends."""
-    given = ServeOptions(**{"http": "0", **options})  # type: ignore[arg-type]
+    """Serve a home over HTTP on a free port in a thread until the block ends."""
+    with _run_servers(settings, {"http": "0", **options}) as (line, log):
+        yield ServedHome(line.partition("address=")[2].partition(" ")[0], log)
+
+
+@contextmanager
+def serve_postgres(settings: Settings, **options: object) -> Iterator[tuple[int, EventStream]]:
+    """Serve a home to PostgreSQL clients until the block ends; yields the port."""
+    with _run_servers(settings, {"postgres": "0", **options}) as (line, log):
+        url = line.partition("postgres=")[2].partition(" ")[0]
+        yield int(url.removesuffix("/unify").rpartition(":")[2]), log
+
+
+@contextmanager
+def _run_servers(settings: Settings, options: Mapping[str, object]) -> Iterator[tuple[str, EventStream]]:
+    """Run servers in a thread; yields the event of their start."""
     log, stop = EventStream(), threading.Event()
+    given = ServeOptions(**options)  # type: ignore[arg-type]
     thread = threading.Thread(target=run_servers, args=(settings, given, EventLog(log), stop))
     thread.start()
     try:
-        line = log.wait_for("server.started")
-        yield ServedHome(line.partition("address=")[2].partition(" ")[0], log)
+        yield log.wait_for("server.started"), log
     finally:
         stop.set()
         thread.join(scaled_limit_s(30.0))

@@ -319,6 +319,7 @@ def _add_import_options(
 def _add_server_options(add: Callable[..., object]) -> None:
     """Add the options of serve, user add and mcp."""
     add("--http", metavar="[HOST:]PORT", help="for serve: address of the HTTP server")
+    add("--postgres", metavar="[HOST:]PORT", help="for serve: address of the server for PostgreSQL clients")
     add("--cert", metavar="FILE", help="for serve: certificate chain for TLS, PEM")
     add("--key", metavar="FILE", help="for serve: private key for TLS, PEM")
     add("--open-metrics", action="store_true", help="for serve: answer /metrics without a token")
@@ -333,6 +334,11 @@ def _add_server_options(add: Callable[..., object]) -> None:
         help="for mcp: agents may plan writes; a person approves them",
     )
     add("--role", choices=ROLES, help="for user add: what the user may do; default: reader")
+    add(
+        "--password",
+        action="store_true",
+        help="for user add: ask for a password for PostgreSQL clients; default: the token",
+    )
 
 
 def _statements_step(text: str) -> Step:

@@ -37,12 +37,14 @@ def run_server_task(invocation: Invocation, settings: Settings, environment: Map
                 opens_page=is_page,
                 limits=_statement_limits(invocation),
                 environment=environment,
+                postgres=invocation.postgres,
             )
             return run_servers(settings, options, EventLog(sys.stderr))
         case "user add":
             [name] = invocation.words
             role = Role(invocation.role or Role.READER)
-            token = store.add_user(name, role, schemas=invocation.schemas)
+            password = _read_password(name) if invocation.password else None
+            token = store.add_user(name, role, schemas=invocation.schemas, password=password)
             sys.stderr.write(f"user {name} added as {role}; the token is shown once:\n")
             print_line(token)
         case "user remove":
@@ -55,6 +57,18 @@ def run_server_task(invocation: Invocation, settings: Settings, environment: Map
                 added = f"added {user.created_at:%Y-%m-%d %H:%M} UTC"
                 print_line(f"{user.name}: {user.role}{schemas}, {added}")
     return 0
+
+
+def _read_password(name: str) -> str:
+    """Ask for the password of a new user, or read the first line of standard input. Raises UsageError."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    import getpass
+
+    password = getpass.getpass(f"Password of {name} for PostgreSQL clients: ")
+    if getpass.getpass("Again: ") != password:
+        raise UsageError("the two passwords differ; the user was not added")
+    return password
 
 
 def _statement_limits(invocation: Invocation) -> StatementLimits:

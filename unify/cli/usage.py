@@ -18,6 +18,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec import FILE ...        adapter spec from a manifest, an API description, curl or HAR
        unify daemon run|start|stop|status
        unify serve --http [HOST:]PORT    SQL, Prometheus metrics and health over HTTP
+       unify serve --postgres [HOST:]PORT   SQL for PostgreSQL clients: psql, drivers, BI tools
        unify ui                          the page: tables, loads, schedules, writes, and a query box
        unify mcp [--http [HOST:]PORT]    tools for agents (Model Context Protocol) over stdio or HTTP
        unify user add|list|remove        users of the servers, and their tokens
@@ -139,11 +140,13 @@ COMMAND_HELP = {
     "daemon stop": CommandHelp("stop it", _DAEMON_USAGE, _DAEMON),
     "daemon status": CommandHelp("print its status", _DAEMON_USAGE, _DAEMON),
     "serve": CommandHelp(
-        "serve SQL, metrics and health over HTTP",
-        "unify serve --http [HOST:]PORT [--cert FILE --key FILE] [--bytes SIZE] [--seconds N]\n"
-        "             [--open-metrics] [OPTIONS]",
+        "serve SQL over HTTP and to PostgreSQL clients; metrics and health",
+        "unify serve [--http [HOST:]PORT] [--postgres [HOST:]PORT] [--cert FILE --key FILE]\n"
+        "             [--bytes SIZE] [--seconds N] [--open-metrics] [OPTIONS]",
         "Runs in the foreground until SIGINT or SIGTERM, and writes events to stderr. Loads what statements\n"
-        "of users with the role loader need. Needs pip install 'unify-sql[serve]'.\n"
+        "of users with the role loader need. Needs pip install 'unify-sql[serve]' for --http, and\n"
+        "'unify-sql[postgres-server]' for --postgres.\n"
+        "  --postgres      psql, JDBC, ODBC, drivers and BI tools: SELECT and commands, by a user\n"
         "  POST /query     one SELECT, or a command such as show tables, by a user (unify user add NAME);\n"
         "                  rows as JSON, JSON lines, CSV or Arrow, by Accept\n"
         "  GET /metrics    metrics of daemon, queue, loads, tables and lake, for Prometheus\n"
@@ -179,13 +182,14 @@ COMMAND_HELP = {
     "user": CommandHelp("manage the users of the servers", _USER_USAGE, _USER),
     "user add": CommandHelp(
         "add a user and print the token",
-        "unify user add NAME [--role reader|loader|writer] [--schemas S,...] [OPTIONS]",
-        "Adds a user of unify serve and prints the token once; only a salted hash of it is stored. Programs\n"
-        "send it as Authorization: Bearer TOKEN. The default role is reader.\n"
+        "unify user add NAME [--role reader|loader|writer] [--schemas S,...] [--password] [OPTIONS]",
+        "Adds a user of unify serve and prints the token once; only salted hashes are stored. Programs send\n"
+        "it as Authorization: Bearer TOKEN, PostgreSQL clients as the password. The default role is reader.\n"
         "  reader    reads stored rows and metrics\n"
         "  loader    also causes loads\n"
         "  writer    also writes to systems\n"
-        "  --schemas the schemas that the user can read; by default all",
+        "  --schemas the schemas that the user can read; by default all\n"
+        "  --password  ask for another password for PostgreSQL clients, or read it from standard input",
         (1, "NAME"),
     ),
     "user list": CommandHelp("print the users", _USER_USAGE, _USER),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from unify.interpreter.results import (
     CompletionNames,
     LineProjection,
     Result,
+    ResultColumn,
     Stager,
     Watcher,
 )
@@ -33,6 +34,8 @@ from unify.status import instance
 
 if TYPE_CHECKING:
     from unify.interpreter.restriction import Restriction
+
+Outcome = TypeVar("Outcome")
 
 
 class Interpreter:
@@ -111,13 +114,35 @@ class Interpreter:
         ``projection``  the form that the rows of a SELECT may have; see Rows.
         ``parameters``  values of ``$name`` for this statement; they hide variables of the session.
         """
+        return self._run_checked(
+            statement, line, parameters or {}, lambda command: self.execute(command, projection)
+        )
+
+    def describe(self, statement: str, parameters: Mapping[str, object]) -> Sequence[ResultColumn]:
+        """Return the columns of a SELECT. Its tables are loaded first, as when it runs; it does not run."""
+
+        def describe(command: Command) -> Sequence[ResultColumn]:
+            assert isinstance(command, commands.RunSql)
+            self._replace_killed_daemon()
+            return self.session.query.describe(command.sql, self.session.max_age)
+
+        return self._run_checked(statement, 1, parameters, describe)
+
+    def _run_checked(
+        self,
+        statement: str,
+        line: int,
+        parameters: Mapping[str, object],
+        run: Callable[[Command], Outcome],
+    ) -> Outcome:
+        """Parse and check a statement, and call ``run``; errors have the positions of the statement."""
         command = parse(Statement(statement, line), self.session.settings.cache)
         try:
-            self._check(command, parameters or {})
+            self._check(command, parameters)
             if not parameters:
-                return self.execute(command, projection)
+                return run(command)
             with self.session.variables.statement_parameters(parameters):
-                return self.execute(command, projection)
+                return run(command)
         except KeyboardInterrupt as error:  # raised when a call returns, in whatever runs then
             raise self.session.interrupted() from error
         except (QueryError, FileError) as error:

@@ -34,7 +34,7 @@ PRIVATE_SYSTEM_TABLES = frozenset(
 )
 _LOADING = commands.LoadTable | commands.RefreshTable | commands.ReloadTable
 _OF_A_TABLE = commands.ShowColumns | commands.DescribeTable | commands.CountRows | commands.ShowChanges
-_READING = (
+READING_COMMANDS = (
     commands.ShowConnections | commands.ShowSchemas | commands.ShowTables | commands.ShowJobs | _OF_A_TABLE
 )
 _ONLY_SELECT = (
@@ -87,7 +87,7 @@ class StatementCheck:
             self._check_sql(command.sql, parameters)
         elif isinstance(command, _LOADING):
             self._require_load(command.table)
-        elif isinstance(command, _READING):
+        elif isinstance(command, READING_COMMANDS):
             self._check_listing(command)
         else:
             raise QueryError(_ONLY_SELECT)

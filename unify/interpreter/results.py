@@ -133,6 +133,9 @@ def result_columns(columns: Iterable[tuple[str, str]] | None) -> tuple[ResultCol
     return tuple(ResultColumn(name, type) for name, type in columns or ())
 
 
+PLAN_COLUMNS = (("explain_key", "VARCHAR"), ("explain_value", "VARCHAR"))  # as DuckDB's EXPLAIN has them
+
+
 class LineProjection(Protocol):
     """SQL that returns each row as a line of a result format, or in another form."""
 
@@ -172,8 +175,7 @@ def listing_rows(
 
 def plan_rows(text: str) -> Rows:
     """Return what ``explain`` shows of a statement that writes."""
-    columns = [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")]
-    return listing_rows(columns, [("write", text)], "nothing was sent")
+    return listing_rows(PLAN_COLUMNS, [("write", text)], "nothing was sent")
 
 
 class Message(Struct, frozen=True):

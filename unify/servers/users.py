@@ -1,4 +1,4 @@
-"""Users of the servers: names, roles and hashes of tokens, in ``users.json`` of the home folder (0600)."""
+"""Users of the servers: names, roles, hashes of tokens and passwords, in ``users.json`` of a home (0600)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from unify.errors import StoreError, UnknownName, UsageError
 from unify.fs.durable import atomic_write, read_regular_file
 from unify.fs.locks import FileLock
 from unify.interpreter.restriction import Restriction
+from unify.servers.passwords import MIN_PASSWORD_CHARS, ScramVerifier, make_verifier
 from unify.servers.tokens import UNKNOWN_NAME_HASH, TokenHash, create_token, split_token
 from unify.text import did_you_mean
 
@@ -41,8 +42,9 @@ class Role(StrEnum):
 class User(Struct, frozen=True):
     """A user. ``token`` is the hash of the token, which is stored nowhere.
 
-    ``schemas``  those that can be read, in lower case; none: all.
-    ``is_owner`` of the home: signed in by ``unify ui``, and in no file.
+    ``schemas``   those that can be read, in lower case; none: all.
+    ``is_owner``  of the home: signed in by ``unify ui``, and in no file.
+    ``password``  for PostgreSQL clients: the token, or another one; None: added by an older version.
     """
 
     name: str
@@ -51,6 +53,7 @@ class User(Struct, frozen=True):
     token: TokenHash
     schemas: tuple[str, ...] = ()
     is_owner: bool = False
+    password: ScramVerifier | None = None
 
     def restriction(self) -> Restriction:
         """What the statements of the user may do."""
@@ -85,22 +88,33 @@ class UserStore:
             return sorted(self._current_users().values(), key=lambda user: user.name)
 
     def add_user(
-        self, name: str, role: Role, now: datetime | None = None, schemas: Sequence[str] = ()
+        self,
+        name: str,
+        role: Role,
+        now: datetime | None = None,
+        schemas: Sequence[str] = (),
+        password: str | None = None,
     ) -> str:
-        """Add a user, and return the token, which cannot be read again. Raises UsageError."""
+        """Add a user, and return the token, which cannot be read again. Raises UsageError.
+
+        ``password``  for PostgreSQL clients; None: the token.
+        """
         if not _NAME.fullmatch(name):
             raise UsageError(
                 f"user {name}: a name has at most 32 lower-case letters, digits, - and _, and starts with a "
                 "letter or digit"
             )
+        if password is not None:
+            _check_password(password)
         token, hashed = create_token(name)
+        verifier = make_verifier(password or token)
         with self._file_lock.hold(LOCK_TIMEOUT_S), self._lock:
             users = dict(self._current_users())
             if name in users:
                 raise UsageError(f"user {name} exists; for a new token, remove the user first")
-            users[name] = User(
-                name, role, now or datetime.now(UTC), hashed, tuple(schema.lower() for schema in schemas)
-            )
+            readable = tuple(schema.lower() for schema in schemas)
+            moment = now or datetime.now(UTC)
+            users[name] = User(name, role, moment, hashed, readable, password=verifier)
             self._write(users)
         return token
 
@@ -130,6 +144,11 @@ class UserStore:
             if len(self._verified) < MAX_REMEMBERED_TOKENS:
                 self._verified[digest] = user
             return user
+
+    def find_user(self, name: str) -> User | None:
+        """Return a user whose password another one verifies."""
+        with self._lock:
+            return self._current_users().get(name)
 
     def _current_users(self) -> Mapping[str, User]:
         """Return the users by name, read again if the file has changed."""
@@ -172,3 +191,11 @@ class UserStore:
             atomic_write(self.path, msgspec.json.format(content, indent=2))
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+
+def _check_password(password: str) -> None:
+    if len(password) < MIN_PASSWORD_CHARS or not (password.isascii() and password.isprintable()):
+        raise UsageError(
+            f"a password has at least {MIN_PASSWORD_CHARS} characters, all of them printable ASCII; without "
+            "--password the token is the password"
+        )

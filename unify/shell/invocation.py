@@ -50,7 +50,8 @@ class Invocation(Struct, frozen=True):
 
     ``words``    the arguments of a command: connections to check, spec files.
     ``options``  the options of ``spec try``, in place of those of a connection.
-    ``http``     the address of ``serve``; ``cert`` and ``key`` are files; ``role`` is that of ``user add``.
+    ``http``, ``postgres``  the addresses of ``serve``; ``cert`` and ``key`` are files.
+    ``role``     that of ``user add``; ``password``: it asks for one.
     ``name``, ``auth``, ``tables``, ``from_format``, ``report`` and ``live`` are those of ``spec import``.
     ``pages``    the number of pages that ``spec try`` fetches.
     ``schemas``  that a user or an agent can read; ``bytes``, ``seconds`` and ``calls`` limit it.
@@ -80,6 +81,7 @@ class Invocation(Struct, frozen=True):
     with_tokens: bool = False
     with_connections: bool | None = None
     http: str | None = None
+    postgres: str | None = None
     cert: str | None = None
     key: str | None = None
     open_metrics: bool = False
@@ -89,6 +91,7 @@ class Invocation(Struct, frozen=True):
     calls: int | None = None
     allow_writes: str | None = None
     role: str | None = None
+    password: bool = False
     home: str | None = None
     connections: str | None = None
     specs: tuple[str, ...] = ()

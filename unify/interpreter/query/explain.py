@@ -20,7 +20,7 @@ from unify.interpreter import adapter_access
 from unify.interpreter.live.pushdown import LiveTableRef, PushdownPlanner
 from unify.interpreter.live.relations import RelationResolver
 from unify.interpreter.live.requests import LiveRead, LiveRelation
-from unify.interpreter.results import Rows, listing_rows
+from unify.interpreter.results import PLAN_COLUMNS, Rows, listing_rows
 from unify.interpreter.sources.source_tables import SourceUse
 from unify.interpreter.variables import BoundQuery
 from unify.lake.catalog import StoredTable
@@ -63,8 +63,7 @@ class Explainer:
         if dry.requests:
             rows.append(("requests", "\n".join(dry.requests)))
         rows.append(self._query_plan_row(resolved, dry.problem))
-        columns = [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")]
-        return listing_rows(columns, rows, "nothing was loaded or requested")
+        return listing_rows(PLAN_COLUMNS, rows, "nothing was loaded or requested")
 
     def view_columns(self, view: TableName, like: str | None) -> Rows:
         """Return the columns of a view as DuckDB finds them, without a load or request."""

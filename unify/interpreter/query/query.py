@@ -22,7 +22,16 @@ from unify.interpreter.query.load_client import (
     load_outcome_text,
 )
 from unify.interpreter.query.table_resolver import TableResolver, UsedTables
-from unify.interpreter.results import LineProjection, Message, Result, Rows, Stager, Watcher, result_columns
+from unify.interpreter.results import (
+    LineProjection,
+    Message,
+    Result,
+    ResultColumn,
+    Rows,
+    Stager,
+    Watcher,
+    result_columns,
+)
 from unify.interpreter.system_tables.tables import SystemTables
 from unify.interpreter.transactions import refuse_load
 from unify.interpreter.variables import BoundQuery, Variables
@@ -115,6 +124,15 @@ class QueryRunner:
             show_all=kind is StatementKind.LISTING,
             projection=projection if result.is_projected else None,
         )
+
+    def describe(self, sql: str, max_age: MaxAge) -> Sequence[ResultColumn]:
+        """Return the columns of a SELECT, whose tables are loaded first. Raises what ``run`` raises."""
+        bound, _ = self.prepare(sql, max_age)
+        query = hide_internal_databases(bound.sql)
+        found = self.lake.statements.selects.describe_columns(query, bound.parameters)
+        if not found:  # running it tells why
+            found = self.lake.execute(query, bound.parameters, bound.definitions).columns or ()
+        return result_columns(found)
 
     def _report_at_end(self, batches: Batches) -> Batches:
         yield from batches

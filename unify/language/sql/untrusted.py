@@ -72,7 +72,7 @@ def check_select(sql: str, is_macro: Callable[[str], bool] = lambda _name: False
     ``is_macro``  whether the owner of the lake has defined a macro of that name, in lower case.
     Raises ValueError with what the statement is or does instead, as a predicate: ``calls the function …``.
     """
-    nodes = list(_walk_nodes(_single_statement(sql)))
+    nodes = list(walk_tree(parse_tree(sql)))
     if any(node.get("type") == "SHOW_REF" for node in nodes):
         raise ValueError("is not a SELECT but a SHOW, DESCRIBE or SUMMARIZE")
     _check_functions(nodes, is_macro)
@@ -116,8 +116,8 @@ def _check_table(table: ReadTable) -> None:
         raise ValueError(f"reads {table.table!r}, which is no table's name; only tables can be read here")
 
 
-def _single_statement(sql: str) -> Any:
-    """Return DuckDB's serialized tree of the only statement in ``sql``."""
+def parse_tree(sql: str) -> Any:
+    """Return DuckDB's serialized tree of the only statement in ``sql``, a SELECT. Raises ValueError."""
     parsed = _serialize_sql(sql)
     if parsed["error"] and parsed.get("error_type") == "parser":
         raise ValueError(f"cannot be read: {_first_line(str(parsed['error_message']))}")
@@ -184,7 +184,7 @@ def _read_table(node: dict[str, Any]) -> ReadTable:
     return ReadTable(str(node["catalog_name"]), str(node["schema_name"]), str(node["table_name"]))
 
 
-def _walk_nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def walk_tree(tree: Any) -> Iterator[dict[str, Any]]:
     """Yield every object in a JSON value, without recursion: the depth comes from outside."""
     waiting = [tree]
     while waiting:

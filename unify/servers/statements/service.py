@@ -8,22 +8,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from datetime import UTC, datetime
 
 import msgspec
 from msgspec.structs import replace
 
 from unify.activity.records import NewStatement
-from unify.activity.store import ActivityStore
 from unify.config.settings import Settings
-from unify.errors import QueryError, StoreError, UnifyError
+from unify.errors import QueryError, UnifyError
 from unify.interpreter.parameters import bind_parameters
 from unify.interpreter.results import Message, Result, Rows, TextOutput
-from unify.load.protocol import make_bug_failure
 from unify.servers.event_log import EventLog
 from unify.servers.statements.chunks import PipeWriter, ReaderGone, ResultTooLarge
 from unify.servers.statements.formats import write_result
+from unify.servers.statements.recorder import StatementRecorder
 from unify.servers.statements.sessions import RestrictedSession, SessionPool
 from unify.servers.statements.statement import ClientStatement, StatementCancelled, StatementRequest
 from unify.sizes import format_size
@@ -44,9 +41,7 @@ class StatementService:
     def __init__(
         self, settings: Settings, environment: Mapping[str, str], log: EventLog, threads: int = MAX_STATEMENTS
     ) -> None:
-        self.activity = ActivityStore(settings.activity)
-        self._home = str(settings.home)
-        self._log = log
+        self._records = StatementRecorder(settings, log)
         self._sessions = SessionPool(settings, environment)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="statement")
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="activity")  # a commit waits for the disk
@@ -92,7 +87,7 @@ class StatementService:
         self._stop.set()
         self._monitor.join()
         self._sessions.close()
-        self.activity.close()
+        self._records.close()
 
     def _list_active(self) -> Sequence[ClientStatement]:
         with self._lock:
@@ -106,7 +101,7 @@ class StatementService:
                 try:
                     statement.attach(session)
                     result = _run_statement(session, statement)
-                    statement.notices = tuple(one for one in session.notices if self._home not in one)
+                    statement.notices = tuple(filter(self._records.is_public, session.notices))
                     self._write(statement, result)
                 finally:
                     statement.detach()
@@ -136,26 +131,19 @@ class StatementService:
         if statement.cancel_reason:
             return StatementCancelled(statement.cancel_reason)
         match error:
-            case UnifyError():
-                error.message = error.message.replace(self._home, "HOME")  # paths are not for clients
-                return error
             case ResultTooLarge():
                 size = format_size(error.max_bytes)
                 return QueryError(f"the result has more than {size}, the limit of this server; select less")
             case ReaderGone():
                 return StatementCancelled("the client is gone")
             case _:
-                fault = make_bug_failure(
-                    error if isinstance(error, Exception) else RuntimeError(repr(error)), self._log.redactor
-                )
-                self._log.write_limited("server.internal_error", error=fault.message, trace=fault.trace)
-                return StoreError("internal error; the log of the server has the details")
+                return self._records.explain(error)
 
     def _check_statements(self) -> None:
         """Cancel statements at their deadline or on request, and forget results that nobody fetches."""
         while not self._stop.wait(CHECK_INTERVAL_S):
             active = self._list_active()
-            asked = self._cancel_asked() if active else frozenset()
+            asked = self._records.cancel_asked(os.getpid()) if active else ()
             for one in active:
                 if one.number in asked:
                     one.cancel("cancelled by system cancel client")
@@ -173,41 +161,17 @@ class StatementService:
                 if one.ended_at_s is not None and now_s - one.ended_at_s > RESULT_LIFETIME_S:
                     del self._statements[one.id]
 
-    def _cancel_asked(self) -> frozenset[int]:
-        with suppress(StoreError):  # recording it has reported the same
-            return frozenset(self.activity.cancel_asked(os.getpid()))
-        return frozenset()
-
     def _record_begin(self, statement: ClientStatement) -> None:
         request = statement.request
         if not request.is_recorded:
             return
-        sql = self._log.redactor.redact(request.sql)
         new = NewStatement(
-            request.user, request.application, request.address, request.protocol, sql, os.getpid()
+            request.user, request.application, request.address, request.protocol, request.sql, os.getpid()
         )
-        try:
-            statement.number = self.activity.begin(new, statement.started_at)
-        except StoreError as error:
-            self._log.write_limited("server.activity_unwritable", error=error.message)
+        statement.number = self._records.begin(new, statement.started_at)
 
     def _record_end(self, statement: ClientStatement, error: UnifyError | None) -> None:
-        if not statement.number:
-            return
-        state = (
-            "done" if error is None else "cancelled" if isinstance(error, StatementCancelled) else "failed"
-        )
-        try:
-            self.activity.end(
-                statement.number,
-                state,
-                datetime.now(UTC),
-                rows=statement.rows,
-                loads=len(statement.jobs),
-                error=error.message if error is not None else "",
-            )
-        except StoreError as failure:
-            self._log.write_limited("server.activity_unwritable", error=failure.message)
+        self._records.end(statement.number, error, rows=statement.rows, loads=len(statement.jobs))
 
 
 def _run_statement(session: RestrictedSession, statement: ClientStatement) -> Result:
