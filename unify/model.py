@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal, get_args
 
 from msgspec import Struct, field
 
@@ -211,6 +212,51 @@ class LoaderJob(Struct, frozen=True):
     deaths: int = 0
     unrecorded: bool = False
     boot: str = ""
+
+
+class WatchTarget(Struct, frozen=True):
+    """Where the changes of a watch are sent.
+
+    ``kind``    address: posted as JSON, signed with ``secret``, a reference; file: appended to a JSON Lines
+                file; mail: sent by the connection ``place``; table: appended to a table of a connection.
+    ``place``   the address, the path, the connection, or the table as ``connection.table``.
+    ``to``      mail addresses.
+    """
+
+    kind: Literal["address", "file", "mail", "table"]
+    place: str
+    to: tuple[str, ...] = ()
+    secret: str = ""
+
+
+Comparison = Literal["=", "<>", "<", "<=", ">", ">="]
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+
+
+class RowCondition(Struct, frozen=True):
+    """A condition on a number of rows: ``> 0``."""
+
+    comparison: Comparison
+    bound: int
+
+    def holds(self, rows: int) -> bool:
+        order = (rows > self.bound) - (rows < self.bound)
+        match self.comparison:
+            case "=":
+                return order == 0
+            case "<>":
+                return order != 0
+            case "<":
+                return order < 0
+            case "<=":
+                return order <= 0
+            case ">":
+                return order > 0
+            case ">=":
+                return order >= 0
+
+    def __str__(self) -> str:
+        return f"rows {self.comparison} {self.bound}"
 
 
 class LoaderStatus(Struct, frozen=True):

@@ -178,6 +178,10 @@ COMMANDS: list[tuple[str, Command]] = [
     ),
     ("undo write 7", commands.UndoWrite(7)),
     ("show syncs", commands.ShowSyncs()),
+    ("show watches", commands.ShowWatches()),
+    ("watch (values(1))", commands.WatchRows("values(1)")),
+    ("run watch w", commands.RunWatch("w")),
+    ("unwatch w", commands.Unwatch("w")),
     ('run sync "n 1"', commands.RunSync("n 1")),
     ("drop sync n", commands.DropSync("n")),
     (
@@ -377,7 +381,7 @@ MISTAKES = [
         "show tabels",
         "tabels",
         "expected clients, columns, connections, files, jobs, schedules, schemas, settings, syncs, "
-        "tables, variables or writes",
+        "tables, variables, watches or writes",
         "tables",
     ),
     ("show conections", "conections", "unexpected", "connections"),
@@ -477,7 +481,7 @@ MISTAKES = [
         None,
     ),
     ("create chart from t as bar_chart where x = a and y = b to 'a.svg' append", "append", "overwrite", None),
-    ("run report.sql", "report", "expected sync or the file of a script in 'quotes'", None),
+    ("run report.sql", "report", "expected sync, watch or the file of a script in 'quotes'", None),
     ("exit now", "now", "expected the end of the command", None),
     ("set max_age", "", "expected to or =", None),
     ("set max_ag = 5", "max_ag", "there is no setting max_ag", "max_age"),
@@ -547,7 +551,7 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
         parse("show\n  tabels")
     assert render_error(caught.value) == (
         'unexpected "tabels", expected clients, columns, connections, files, jobs, schedules, schemas, '
-        "settings, syncs, tables, variables or writes"
+        "settings, syncs, tables, variables, watches or writes"
         "; did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"
@@ -592,6 +596,7 @@ def test_the_expected_words_are_known_at_every_position() -> None:
         "syncs",
         "tables",
         "variables",
+        "watches",
         "writes",
     )
     assert expected_next("load table ") == ("a table, written connection.table",)

@@ -8,6 +8,7 @@
     command_queue   the order of the publisher's commands: short publications first
     scripts         starts scheduled scripts that are due and records how they ended
     script_process  one script as a process: started, limited in time, output captured
+    watches         lets watches look when a table that they read has changed
     maintenance     decides when lake.maintenance runs
     disk_space      pauses work while the disk is full or a lock is held
     notifier        reports failures by webhook and mail, in a thread

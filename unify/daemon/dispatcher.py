@@ -34,12 +34,12 @@ from unify.daemon.publisher import (
     Warmup,
 )
 from unify.daemon.scripts import ScriptSupervisor
+from unify.daemon.watches import WatchTrigger
 from unify.daemon.worker_pool import LostWorker, Worker, WorkerPool
 from unify.errors import StoreError, UnifyError, UnknownName
 from unify.fs.failpoints import failpoint
 from unify.fs.locks import FileLock
 from unify.fs.machine import boot_id
-from unify.lake.maintenance import LakeMaintenanceResult
 from unify.load import checkpoint
 from unify.load.environment import Environment, find_connection
 from unify.load.protocol import (
@@ -88,6 +88,7 @@ class Dispatcher:
         self._staging = StagingArea(settings.staging)
         self._request_log = RequestLog(settings.request_log)
         self._maintenance = MaintenanceSchedule(settings.lake)
+        self._watch_trigger = WatchTrigger(self.queue, settings, self.publisher)
         self._lake_lock = FileLock(settings.lake_lock)  # read, never taken
         self._lock_check_at = 0.0  # this and the next two: monotonic
         self._poll_at = 0.0
@@ -226,6 +227,8 @@ class Dispatcher:
         with self.faults.contain():
             self.running_jobs.writes.delete_old(_now())
             self.running_jobs.writes.enqueue_open(_now())
+        with self.faults.contain():
+            self._watch_trigger.trigger_all(_now())
         self.faults.is_queue_synced = True
 
     def _idle_s(self) -> float:
@@ -249,6 +252,8 @@ class Dispatcher:
                     self._stop_cancelled_job(current)
         with self.faults.contain():
             self.running_jobs.publish_accepted_versions()
+        with self.faults.contain():
+            self._watch_trigger.check()
         with self.faults.contain():
             self.script_supervisor.start_due_runs(now)
         with self.faults.contain():
@@ -348,8 +353,10 @@ class Dispatcher:
 
     def _handle_publish_result(self, result: PublisherResult) -> None:
         self.faults.check_for_full_disk(result.failure)
+        if self._watch_trigger.handle(result, _now()):
+            self.schedule_poll()
         if result.maintenance is not None:
-            self._handle_maintenance_result(result.maintenance)
+            self._maintenance.record(result.maintenance, self.log)
         if isinstance(result.command, RecordFailure) and result.record is not None:
             self.queue.mark_recorded(result.command.job)
         run = self._find_running_job(result)
@@ -361,18 +368,6 @@ class Dispatcher:
             self.log.write_event(
                 "publisher.failed", command=command, error=failure.message, trace=failure.trace
             )
-
-    def _handle_maintenance_result(self, result: LakeMaintenanceResult) -> None:
-        self.log.write_event(
-            "lake.maintenance_completed" if result.complete else "lake.maintenance_partial",
-            snapshots=result.expired_snapshots,
-            files=result.removed_files,
-            compacted=",".join(map(str, result.compacted_tables)),
-            set_aside=result.set_aside or None,
-            kept="the catalog was replaced by an older copy" if result.keeps_files else None,
-        )
-        if result.complete:
-            self._maintenance.mark_completed()
 
     def _find_running_job(self, result: PublisherResult) -> RunningJob | None:
         """Return the run whose state the command decides."""

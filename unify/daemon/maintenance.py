@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from unify.daemon.log import DaemonLog
+from unify.lake.maintenance import LakeMaintenanceResult
+
 IDLE_BEFORE_S = 60.0
 INTERVAL_S = 3600.0  # in an hour a table that is refreshed each minute gets 60 small files
 MAX_DEFERRAL_S = 600.0  # under steady load it runs in slices once it is due for so long
@@ -64,6 +67,19 @@ class MaintenanceSchedule:
             return self._clock() <= deadline[0]
 
         return should_continue
+
+    def record(self, result: LakeMaintenanceResult, log: DaemonLog) -> None:
+        """Write the result to the log, and let the next run be due later if everything was done."""
+        log.write_event(
+            "lake.maintenance_completed" if result.complete else "lake.maintenance_partial",
+            snapshots=result.expired_snapshots,
+            files=result.removed_files,
+            compacted=",".join(map(str, result.compacted_tables)),
+            set_aside=result.set_aside or None,
+            kept="the catalog was replaced by an older copy" if result.keeps_files else None,
+        )
+        if result.complete:
+            self.mark_completed()
 
     def mark_completed(self) -> None:
         self._last_run_file.touch(mode=0o600)

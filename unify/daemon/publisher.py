@@ -21,6 +21,7 @@ from unify.config.settings import Settings
 from unify.daemon.command_queue import CommandQueue
 from unify.errors import LoadFailed, StoreError, UnifyError
 from unify.lake import ledger, maintenance
+from unify.lake.history.changed_tables import ChangedTables, find_changed_tables
 from unify.lake.lake import Lake
 from unify.lake.maintenance import LakeMaintenanceResult
 from unify.load.protocol import Failure, make_failure, make_unexpected_failure
@@ -71,7 +72,21 @@ class RunMaintenance(Struct, frozen=True):
     should_continue: Callable[[], bool]
 
 
-PublisherCommand = Warmup | PublishStaged | RecoverOrphan | RecordFailure | DiscardStaged | RunMaintenance
+class FindChangedTables(Struct, frozen=True):
+    """Find the tables that have changed since a snapshot of the lake."""
+
+    since: int
+
+
+PublisherCommand = (
+    Warmup
+    | PublishStaged
+    | RecoverOrphan
+    | RecordFailure
+    | DiscardStaged
+    | RunMaintenance
+    | FindChangedTables
+)
 
 
 class PublisherResult(Struct, frozen=True):
@@ -84,6 +99,7 @@ class PublisherResult(Struct, frozen=True):
     command: PublisherCommand
     record: LoadRecord | None = None
     maintenance: LakeMaintenanceResult | None = None
+    changed: ChangedTables | None = None
     failure: Failure | None = None
 
 
@@ -101,7 +117,7 @@ class PublishHandler:
         self._commands_left = COMMANDS_PER_LAKE
         self.lake_folder = settings.lake
 
-    def execute(self, command: PublisherCommand) -> LoadRecord | LakeMaintenanceResult | None:
+    def execute(self, command: PublisherCommand) -> LoadRecord | LakeMaintenanceResult | ChangedTables | None:
         """Carry out one command. Raises UnifyError."""
         self._commands_left -= 1
         if self._commands_left <= 0:
@@ -121,6 +137,8 @@ class PublishHandler:
             case RunMaintenance(go_on):
                 keep = timedelta(seconds=self._settings.history_retention_s)
                 return maintenance.run_maintenance(self._open_lake(), datetime.now(UTC), keep, go_on)
+            case FindChangedTables(since):
+                return find_changed_tables(self._open_lake(), since)
             case unknown:
                 assert_never(unknown)
         return None
@@ -204,6 +222,8 @@ class Publisher:
             return PublisherResult(command, failure=make_unexpected_failure(error, self._handler.lake_folder))
         if isinstance(result, LakeMaintenanceResult):
             return PublisherResult(command, maintenance=result)
+        if isinstance(result, ChangedTables):
+            return PublisherResult(command, changed=result)
         return PublisherResult(command, record=result)
 
 

@@ -8,6 +8,7 @@
     sources         databases and stores: their tables, stored or live, in a statement
     live            live tables and views of connections, resolved for each statement
     writing         statements that change rows of an API: plans, approval, outcomes
+    watching        SELECTs whose changes are shown or sent
     commands        the commands of Unify: show, peek, load, connect, system, help …
     files           import from files, export to files
     charts          the data of a chart, and chart files
@@ -24,9 +25,9 @@
     system_tables   fills the system tables of the schema `unify`
 
 Start with interpreter.Interpreter.run.
-Layers within the package, top first: interpreter; dispatch; session; commands; query; charts, live and
-system_tables; files, adapter_access and state; sources and restriction; connections and variables; results,
-freshness, transactions and system_columns.
+Layers within the package, top first: interpreter; dispatch; session; watching; commands and writing; query;
+charts, live and system_tables; files, adapter_access and state; sources and restriction; connections and
+variables; results, freshness, transactions and system_columns.
 May import: adapters, lake, queue, status, language, config, engine, fs and the top-level modules; not convert
 or load.
 """

@@ -188,6 +188,9 @@ class Interpreter:
             adapters=self.session.connections.adapters,
             schedules=tuple(schedules),
             syncs=tuple(sync.name for sync in self.session.queue.syncs.list(self.session.settings.tenant)),
+            watches=tuple(
+                watch.name for watch in self.session.queue.watches.list(self.session.settings.tenant)
+            ),
             topics=tuple(topic.name for topic in TOPICS),
         )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Paths and settings of the home, output of its scripts, values that were written, statements of others.
 PRIVATE_SYSTEM_TABLES = frozenset(
-    ("agent_calls", "clients", "script_runs", "settings", "statements", "write_rows")
+    ("agent_calls", "clients", "deliveries", "script_runs", "settings", "statements", "write_rows")
 )
 _LOADING = commands.LoadTable | commands.RefreshTable | commands.ReloadTable
 _OF_A_TABLE = commands.ShowColumns | commands.DescribeTable | commands.CountRows | commands.ShowChanges

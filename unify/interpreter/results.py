@@ -198,6 +198,12 @@ class TextOutput(Struct, frozen=True):
     prose: bool = False
 
 
+class TextLines(Struct, frozen=True):
+    """Lines that are shown as they come; reading them may take until the user ends it."""
+
+    lines: Iterator[str]
+
+
 class RunScript(Struct, frozen=True):
     """``run 'FILE'``: run the statements of a script; ``path`` is as typed."""
 
@@ -239,7 +245,16 @@ class KeysChanged(Struct, frozen=True):
 
 
 Result = (
-    Rows | Chart | Message | TextOutput | RunScript | RunNotebook | ScheduleScript | KeysChanged | ExitShell
+    Rows
+    | Chart
+    | Message
+    | TextOutput
+    | TextLines
+    | RunScript
+    | RunNotebook
+    | ScheduleScript
+    | KeysChanged
+    | ExitShell
 )
 
 
@@ -308,6 +323,7 @@ class CompletionNames(Struct, frozen=True):
     variables: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     syncs: tuple[str, ...] = ()
+    watches: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     databases: tuple[str, ...] = ()

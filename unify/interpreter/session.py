@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from unify.interpreter.files.stores import StoreFiles
     from unify.interpreter.restriction import Restriction, StatementCheck
     from unify.interpreter.sources.source_tables import SourceTables
+    from unify.interpreter.watching.shown_changes import ShownChanges
+    from unify.interpreter.watching.watch_commands import WatchCommands
     from unify.interpreter.writing.database.writes import DatabaseWrites
     from unify.interpreter.writing.plan import WriteOptions
     from unify.interpreter.writing.sync_commands import SyncCommands
@@ -310,6 +312,33 @@ class Session:
             return plan_rows(result.text)
         self.database_writes.note_change(command.table, only_new_rows=command.mode == "append")
         return result
+
+    @cached_property
+    def watch_commands(self) -> WatchCommands:
+        """SELECTs whose changes are sent to whoever waits for them."""
+        from unify.interpreter.watching.deliveries import Deliverer
+        from unify.interpreter.watching.watch_commands import WatchCommands
+        from unify.interpreter.watching.watch_runner import WatchRunner
+        from unify.interpreter.writing.plan import MAX_WRITES, WriteOptions
+
+        options = WriteOptions(True, MAX_WRITES, None)
+        deliverer = Deliverer(
+            self.queue,
+            self.connections,
+            self.settings.home,
+            send_rows=lambda rows: self._export_to_source(rows, options, self.max_age),
+            send_mail=lambda mail: self._make_writes(options).export_mail(mail, self.max_age),
+            get_redactor=lambda: self.watcher.redactor,
+        )
+        runner = WatchRunner(self.query, self.lake, self.queue, self.settings.home / "watches")
+        folder = absolute_path(".")
+        return WatchCommands(self.lake, self.connections, self.load_client, runner, deliverer, folder=folder)
+
+    @cached_property
+    def shown_changes(self) -> ShownChanges:
+        from unify.interpreter.watching.shown_changes import ShownChanges
+
+        return ShownChanges(self.query, self.lake, self.watcher, self.settings.cache)
 
     @cached_property
     def peek_command(self) -> PeekCommand:

@@ -205,6 +205,15 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
             *(("started_at", TIMESTAMPTZ), ("ended_at", TIMESTAMPTZ)),
         ),
     ),
+    "deliveries": SystemTableDef(
+        "the changes that watches have sent, or have to send",
+        (
+            *(("watch", VARCHAR), ("sequence", BIGINT), ("target", VARCHAR), ("state", VARCHAR)),
+            *(("inserted", BIGINT), ("updated", BIGINT), ("deleted", BIGINT), ("note", VARCHAR)),
+            *(("attempts", BIGINT), ("created_at", TIMESTAMPTZ), ("next_attempt_at", TIMESTAMPTZ)),
+            *(("delivered_at", TIMESTAMPTZ), ("error", VARCHAR)),
+        ),
+    ),
     "write_rows": SystemTableDef(
         "the rows of these writes, each with its outcome",
         (

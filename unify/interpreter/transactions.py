@@ -68,5 +68,7 @@ def _writing_action(command: Command) -> str:
             return f"send or cancel write {write}"
         case commands.CreateSync(name) | commands.RunSync(name) | commands.DropSync(name):
             return f"change or run sync {name}"
+        case commands.WatchRows() | commands.RunWatch() | commands.Unwatch():
+            return "watch rows"
         case _:
             return ""

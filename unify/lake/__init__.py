@@ -2,6 +2,7 @@
 
     lake             Lake: one process's connections to the warehouse, its transactions and its writer lock
     attachment       attaches the lake to DuckDB: read-write, read-only or restricted; creates it (a package)
+    history          earlier versions of the lake: tables at a time, what has changed (a package)
     integrity        lost catalogs and damaged data files (a package)
     protocols        names of catalogs and schemas; Reader and Writer: the methods of Lake used here
     statements       runs the user's SQL; detects statements that write and holds the writer lock for them

@@ -107,7 +107,7 @@ class Lake:
 
     @property
     def hides_first_load(self) -> bool:
-        """Whether AT may not find the tables of the first load; see ``integrity.history``."""
+        """Whether AT may not find the tables of the first load; see ``history.first_load``."""
         return self.read_only and self._attachment.is_older_version
 
     @property

@@ -13,8 +13,6 @@ from unify.language.command_values import (
     BadValue,
     NotebookOption,
     RowOptions,
-    SyncOptions,
-    ValueBuilder,
     parse_job,
     parse_row_count,
     select_sql,
@@ -24,13 +22,14 @@ from unify.language.command_values import (
 )
 from unify.language.commands import Command
 from unify.language.statements import UNIFY_SETTINGS
+from unify.language.sync_builder import SyncBuilder
 from unify.language.tokenizer import unquote
 from unify.model import TableName
 from unify.text import did_you_mean
 
 
 @v_args(inline=True)
-class CommandBuilder(ValueBuilder):
+class CommandBuilder(SyncBuilder):
     """Builds a command for each rule of the grammar, in the order of grammar.lark."""
 
     # --- Listings
@@ -139,47 +138,6 @@ class CommandBuilder(ValueBuilder):
         return commands.ResumeLoads(target)
 
     # --- Writes
-
-    def show_syncs(self) -> Command:
-        return commands.ShowSyncs()
-
-    def create_sync(
-        self, name: str, mode: commands.RowMode, table: TableName, *options: *SyncOptions
-    ) -> Command:
-        key, gone, adopt, cursor, source, trigger, callback = options
-        rows = commands.ExportRows(source, table, mode, key or (), delta=True, gone=gone, adopt=adopt is True)
-        every_s, after = trigger or (None, None)
-        return commands.CreateSync(
-            name,
-            rows,
-            "" if cursor is None else unquote(cursor),
-            every_s,
-            after,
-            *(callback or ("", "", "")),
-        )
-
-    def bare_select(self, text: Token) -> str:
-        return self._source_text(text).strip()
-
-    def sync_every(self, every_s: float) -> tuple[float | None, TableName | None]:
-        return every_s, None
-
-    def sync_after(self, table: TableName) -> tuple[float | None, TableName | None]:
-        return None, table
-
-    def callback(self, target: Token | str, secret: str | None = None) -> tuple[str, str, str]:
-        if not isinstance(target, Token):
-            return target, "", ""
-        address = unquote(target)
-        if not address.lower().startswith(("https://", "http://")):
-            raise BadValue("expected an address with https:// or http://", start_position(target))
-        return "", address, secret or ""
-
-    def run_sync(self, name: str) -> Command:
-        return commands.RunSync(name)
-
-    def drop_sync(self, name: str) -> Command:
-        return commands.DropSync(name)
 
     def approve_write(self, write: Token) -> Command:
         return commands.ApproveWrite(parse_job(write))

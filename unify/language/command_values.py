@@ -232,3 +232,9 @@ def parse_row_count(number: Token) -> int:
 
 def start_position(token: Token) -> int:
     return token.start_pos or 0
+
+
+def parse_row_bound(number: Token) -> int:
+    if len(number) > 18:
+        raise BadValue("the number of rows is too large", start_position(number))
+    return int(number)

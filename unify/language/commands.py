@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from unify.model import TableName
+from unify.model import RowCondition, TableName, WatchTarget
 
 ChartKind = Literal["area_chart", "bar_chart", "hbar_chart", "line_chart", "pie_chart", "scatter_chart"]
 RowMode = Literal["insert", "update", "upsert", "mirror", "append", "replace", "merge"]
@@ -255,6 +255,39 @@ class DropSync(Struct, frozen=True):
     """``drop sync NAME``"""
 
     name: str
+
+
+class WatchRows(Struct, frozen=True):
+    """``watch SELECT … [by KEY] [every D] [to …] [when rows > N] [as NAME]``
+
+    ``source``     the SELECT.
+    ``key``        columns that identify a row, so that a changed one is an update.
+    ``target``     where changes are sent; None: the session shows them.
+    ``condition``  on the number of rows of the result; None: any.
+    """
+
+    source: str
+    key: tuple[str, ...] = ()
+    every_s: float | None = None
+    target: WatchTarget | None = None
+    condition: RowCondition | None = None
+    name: str = ""
+
+
+class RunWatch(Struct, frozen=True):
+    """``run watch NAME``: looks now."""
+
+    name: str
+
+
+class Unwatch(Struct, frozen=True):
+    """``unwatch NAME``"""
+
+    name: str
+
+
+class ShowWatches(Struct, frozen=True):
+    """``show watches``"""
 
 
 class ShowClients(Struct, frozen=True):
@@ -548,6 +581,7 @@ FileCommand = Import | Export | ExportRows | ExportMail | CopyFiles | RemoveFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
 WriteCommand = ApproveWrite | RetryWrite | CancelWrite | UndoWrite
 SyncCommand = CreateSync | RunSync | DropSync
+WatchCommand = WatchRows | RunWatch | Unwatch | ShowWatches
 ConnectionCommand = Connect | Disconnect | QuerySource
 VariableCommand = Assign | ShowVariable | Unset
 SessionCommand = ChangeSetting | ShowHelp | Exit
@@ -559,6 +593,7 @@ UnifyCommand = (
     | SystemCommand
     | WriteCommand
     | SyncCommand
+    | WatchCommand
     | ConnectionCommand
     | VariableCommand
     | FileCommand

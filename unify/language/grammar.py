@@ -15,7 +15,7 @@ from lark.exceptions import VisitError
 
 from unify.language.command_builder import CommandBuilder
 from unify.language.commands import Command
-from unify.language.sync_source import mask_sql
+from unify.language.select_bounds import mask_sql
 
 GRAMMAR_FILE = "grammar.lark"
 CACHE_FILE = "grammar.cache"

@@ -164,6 +164,8 @@ _COMMAND_KEYWORDS = frozenset(
         "unset",
         "run",
         "unschedule",
+        "watch",
+        "unwatch",
         "remove",
         "url",
         "connect",
@@ -186,7 +188,7 @@ _SQL_KEYWORDS = keyword_set(
 _SHOW_LISTINGS = frozenset(
     {
         *("connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings"),
-        *("schedules", "writes", "syncs", "clients"),
+        *("schedules", "writes", "syncs", "clients", "watches"),
     }
 )
 _SQL_SHOW_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # listings of DuckDB's SHOW

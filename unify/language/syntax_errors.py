@@ -12,7 +12,7 @@ from lark.lexer import PatternStr
 from unify.errors import CommandSyntaxError
 from unify.language.command_values import BadValue
 from unify.language.grammar import load_parser
-from unify.language.sync_source import mask_sql
+from unify.language.select_bounds import mask_sql
 from unify.language.tokenizer import SqlToken, TokenKind, blank_comments, significant_tokens
 from unify.text import did_you_mean
 
@@ -28,6 +28,9 @@ _TERMINAL_TEXTS = {
     "DESTINATION": "a file written 'PATH' or CONNECTION.'PATH', a table written connection.table, or mail",
     "KEY": "a column",
     "SYNC": "the name of a sync",
+    "WATCH": "the name of a watch",
+    "COMPARISON": "> or another comparison",
+    "BOUND": "a number of rows",
     "SELECT": "a SELECT",
     "SCRIPT": "the file of a script in 'quotes'",
     "ADDRESS": "an address such as 'https://example.org/hook'",
@@ -57,7 +60,7 @@ _TERMINAL_TEXTS = {
     "SQL": "an expression or a SELECT",
     _END: "the end of the command",
 }
-_MAX_LISTED = 12  # expected words; a longer list is omitted if one of them is similar
+_MAX_LISTED = 14  # expected words; a longer list is omitted if one of them is similar
 _MAX_SHOWN_CHARS = 40  # characters of the user's text in a message
 
 

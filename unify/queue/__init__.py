@@ -2,6 +2,7 @@
 
     queue    Queue: enqueue, claim, finish, requeue and cancel jobs; refresh schedules of tables
     scripts  ScriptSchedules: scripts on a schedule, and the history of their runs
+    watches  WatchStore: SELECTs whose changes are sent to whoever waits for them
     syncs    SyncStore: SELECTs whose rows are written to a system again and again, and their runs
     pauses   Pauses: connections and tables whose loads wait
     rows     jobs and schedules as dataclasses, converted to and from rows of the database

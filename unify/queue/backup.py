@@ -67,6 +67,7 @@ class ScriptRow(_Row, kw_only=True):
     after_connection: str = ""
     after_table: str = ""
     variable: str = ""
+    on_demand: int = 0
 
     @property
     def label(self) -> str:
@@ -93,8 +94,26 @@ class SyncRow(Struct, kw_only=True):
         return msgspec.structs.asdict(self)
 
 
+class WatchRow(Struct, kw_only=True):
+    tenant: str
+    name: str
+    uid: str
+    definition: str
+    version: int
+    sequence: int
+    snapshot: int
+    rows: int
+    result_of: int
+    looked_at: int | None
+    changed_at: int | None
+
+    def parameters(self) -> dict[str, object]:
+        return msgspec.structs.asdict(self)
+
+
 Row = ScheduleRow | ScriptRow
-RowT = TypeVar("RowT", ScheduleRow, ScriptRow, PauseRow, SyncRow)
+Definition = PauseRow | SyncRow | WatchRow
+RowT = TypeVar("RowT", ScheduleRow, ScriptRow, PauseRow, SyncRow, WatchRow)
 
 
 class _Content(Struct):
@@ -102,13 +121,14 @@ class _Content(Struct):
     scripts: list[ScriptRow] = []
     pauses: list[PauseRow] = []
     syncs: list[SyncRow] = []
+    watches: list[WatchRow] = []
 
     @property
     def rows(self) -> list[Row]:
         return [*self.schedules, *self.scripts]
 
     @property
-    def definitions(self) -> list[Row | PauseRow | SyncRow]:
+    def definitions(self) -> list[Row | Definition]:
         """The rows as they were set: without the due times that each run of a repeating one moves."""
         return [
             *(
@@ -117,6 +137,7 @@ class _Content(Struct):
             ),
             *self.pauses,
             *self.syncs,
+            *self.watches,
         ]
 
 
@@ -127,12 +148,14 @@ class RestoreResult(Struct, frozen=True):
     scripts: int
     pauses: int = 0
     syncs: int = 0
+    watches: int = 0
     skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"restored {self.schedules} schedules of tables and {self.scripts} of scripts"
         text += f", and {format_count(self.pauses, 'pause')}" if self.pauses else ""
         text += f", and {format_count(self.syncs, 'sync')}" if self.syncs else ""
+        text += f", and {self.watches} {'watch' if self.watches == 1 else 'watches'}" if self.watches else ""
         return text + (
             f"; not restored, because due once and past: {', '.join(self.skipped)}" if self.skipped else ""
         )
@@ -144,7 +167,7 @@ class ScheduleBackup:
     def __init__(self, path: Path, statements: Mapping[str, str]) -> None:
         self.path = path
         self._statements = statements
-        self._saved: list[Row | PauseRow | SyncRow] | None = None
+        self._saved: list[Row | Definition] | None = None
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write the current schedules, unless only their due times have moved. Raises OSError."""
@@ -168,8 +191,15 @@ class ScheduleBackup:
             connection.execute(self._statements["put_pause"], pause.parameters()).fetchall()
         for sync in content.syncs:
             connection.execute(self._statements["put_sync"], sync.parameters()).fetchall()
+        for watch in content.watches:
+            connection.execute(self._statements["put_watch"], watch.parameters()).fetchall()
         return RestoreResult(
-            len(schedules), len(scripts), len(content.pauses), len(content.syncs), tuple(skipped)
+            schedules=len(schedules),
+            scripts=len(scripts),
+            pauses=len(content.pauses),
+            syncs=len(content.syncs),
+            watches=len(content.watches),
+            skipped=tuple(skipped),
         )
 
 
@@ -189,6 +219,7 @@ def _read_content(connection: sqlite3.Connection, statements: Mapping[str, str])
         [_parse(ScriptRow, row) for row in connection.execute(statements["scripts"])],
         [_parse(PauseRow, row) for row in connection.execute(statements["all_pauses"])],
         [_parse(SyncRow, row) for row in connection.execute(statements["syncs"])],
+        [_parse(WatchRow, row) for row in connection.execute(statements["watches"])],
     )
 
 

@@ -32,6 +32,7 @@ from unify.queue.scripts import ScriptSchedules
 from unify.queue.sqlite import QueueDatabase
 from unify.queue.syncs import SyncStore
 from unify.queue.timing import advance_timing, is_due
+from unify.queue.watches import WatchStore
 
 MAX_SQLITE_INTEGER = 2**63 - 1
 
@@ -53,6 +54,7 @@ class Queue:
         self.scripts = ScriptSchedules(self._database)
         self.pauses = Pauses(self._database)
         self.syncs = SyncStore(self._database)
+        self.watches = WatchStore(self._database)
 
     def __enter__(self) -> Queue:
         return self

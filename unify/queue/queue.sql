@@ -268,14 +268,14 @@ ORDER BY id;
 -- name: put_script
 -- One schedule a file: setting it again replaces it.
 INSERT INTO script (tenant, name, path, folder, origin, every_s, next_at, starting, zone, first, statement,
-                    after_connection, after_table, variable)
+                    after_connection, after_table, variable, on_demand)
 VALUES (:tenant, :name, :path, :folder, :origin, :every_s, :next_at, :starting, :zone, :first, :statement,
-        :after_connection, :after_table, :variable)
+        :after_connection, :after_table, :variable, :on_demand)
 ON CONFLICT (tenant, path) DO UPDATE
 SET folder = excluded.folder, origin = excluded.origin, every_s = excluded.every_s,
     next_at = excluded.next_at, starting = excluded.starting, zone = excluded.zone, first = excluded.first,
     statement = excluded.statement, after_connection = excluded.after_connection,
-    after_table = excluded.after_table, variable = excluded.variable
+    after_table = excluded.after_table, variable = excluded.variable, on_demand = excluded.on_demand
 RETURNING *;
 
 -- name: drop_script
@@ -283,11 +283,16 @@ DELETE FROM script WHERE tenant = :tenant AND name = :name RETURNING *;
 
 -- name: drop_done_script
 DELETE FROM script
-WHERE tenant = :tenant AND name = :name AND every_s IS NULL AND next_at IS NULL AND after_table = '';
+WHERE tenant = :tenant AND name = :name AND every_s IS NULL AND next_at IS NULL AND after_table = ''
+  AND NOT on_demand;
 
 -- name: trigger_scripts
 UPDATE script SET next_at = :now
 WHERE tenant = :tenant AND after_connection = :connection AND after_table = :table_name
+RETURNING *;
+
+-- name: trigger_script
+UPDATE script SET next_at = min(coalesce(next_at, :at), :at) WHERE tenant = :tenant AND name = :name
 RETURNING *;
 
 -- name: scripts
@@ -390,6 +395,63 @@ WHERE tenant = :tenant AND name = :name AND status <> 'running'
   AND (ended_at < :before
        OR id NOT IN (SELECT id FROM sync_run WHERE tenant = :tenant AND name = :name
                      ORDER BY id DESC LIMIT :keep));
+
+-- name: put_watch
+INSERT INTO watch (tenant, name, uid, definition, version, sequence, snapshot, rows, result_of,
+                   looked_at, changed_at)
+VALUES (:tenant, :name, :uid, :definition, :version, :sequence, :snapshot, :rows, :result_of,
+        :looked_at, :changed_at)
+ON CONFLICT (tenant, name) DO UPDATE
+SET uid = excluded.uid, definition = excluded.definition, version = excluded.version,
+    sequence = excluded.sequence, snapshot = excluded.snapshot, rows = excluded.rows,
+    result_of = excluded.result_of,
+    looked_at = excluded.looked_at, changed_at = excluded.changed_at
+RETURNING *;
+
+-- name: drop_watch
+DELETE FROM watch WHERE tenant = :tenant AND name = :name RETURNING *;
+
+-- name: watches
+SELECT * FROM watch ORDER BY tenant, name;
+
+-- name: move_watch
+-- Of another watch with the name, nothing is changed.
+UPDATE watch
+SET version = :version, sequence = :sequence, rows = :rows, result_of = :result_of, looked_at = :now,
+    changed_at = CASE WHEN version = :version THEN changed_at ELSE :now END
+WHERE uid = :uid
+RETURNING *;
+
+-- name: seen_watch
+UPDATE watch SET snapshot = :snapshot WHERE uid = :uid AND snapshot < :snapshot;
+
+-- name: put_delivery
+INSERT INTO delivery (uid, sequence, tenant, name, target, state, version, inserted, updated, deleted, note,
+                      created_at, next_at)
+VALUES (:uid, :sequence, :tenant, :name, :target, 'pending', :version, :inserted, :updated, :deleted, :note,
+        :now, :now);
+
+-- name: pending_deliveries
+SELECT * FROM delivery WHERE uid = :uid AND state = 'pending' ORDER BY sequence;
+
+-- name: deliveries
+SELECT * FROM delivery WHERE tenant = :tenant ORDER BY created_at, name, sequence;
+
+-- name: end_delivery
+UPDATE delivery
+SET state = :state, attempts = attempts + 1, next_at = :next_at, error = :error,
+    delivered_at = CASE WHEN :state = 'delivered' THEN :now END
+WHERE uid = :uid AND sequence = :sequence;
+
+-- name: drop_deliveries
+DELETE FROM delivery WHERE uid = :uid AND state = 'pending';
+
+-- name: forget_deliveries
+DELETE FROM delivery
+WHERE tenant = :tenant AND name = :name AND state <> 'pending'
+  AND (created_at < :before
+       OR (uid, sequence) NOT IN (SELECT uid, sequence FROM delivery WHERE tenant = :tenant AND name = :name
+                                  ORDER BY created_at DESC, sequence DESC LIMIT :keep));
 
 -- name: count_jobs
 -- Of the active states: the partial indexes count them without reading the ended jobs.

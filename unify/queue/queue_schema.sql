@@ -148,3 +148,45 @@ CREATE INDEX sync_run_name ON sync_run (tenant, name, id);
 -- name: 8
 -- Runs of which nothing tells whether their rows were added.
 ALTER TABLE sync_run ADD COLUMN is_unknown INTEGER NOT NULL DEFAULT 0;
+
+-- name: 9
+-- on_demand: it stays scheduled without a due time, until it is triggered by its name.
+ALTER TABLE script ADD COLUMN on_demand INTEGER NOT NULL DEFAULT 0;
+
+-- uid: of the folder with the last result; version: its number; sequence: of the last delivery; snapshot:
+-- the lake's, up to which the daemon has looked for changes; result_of: that of the last result.
+CREATE TABLE watch (
+    tenant     TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    uid        TEXT NOT NULL UNIQUE,
+    definition TEXT NOT NULL,
+    version    INTEGER NOT NULL DEFAULT 0,
+    sequence   INTEGER NOT NULL DEFAULT 0,
+    snapshot   INTEGER NOT NULL,
+    rows       INTEGER NOT NULL DEFAULT 0,
+    result_of  INTEGER NOT NULL,
+    looked_at  INTEGER,
+    changed_at INTEGER,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+
+CREATE TABLE delivery (
+    uid          TEXT NOT NULL,
+    sequence     INTEGER NOT NULL,
+    tenant       TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    target       TEXT NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+    version      INTEGER NOT NULL,
+    inserted     INTEGER NOT NULL,
+    updated      INTEGER NOT NULL,
+    deleted      INTEGER NOT NULL,
+    note         TEXT NOT NULL,
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    created_at   INTEGER NOT NULL,
+    next_at      INTEGER,
+    delivered_at INTEGER,
+    error        TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (uid, sequence)
+) WITHOUT ROWID;
+CREATE INDEX delivery_tenant ON delivery (tenant, created_at);

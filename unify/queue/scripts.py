@@ -42,6 +42,7 @@ class ScheduledScript(Struct, frozen=True):
 
     ``statement``  what runs instead of the file, whose path is then a label; "" for a file.
     ``after``      it runs after each load of this table.
+    ``on_demand``  it stays scheduled without a due time, and runs when it is triggered.
     ``variable``   an environment variable that it reads, besides those of connections; "" for none.
     """
 
@@ -54,6 +55,7 @@ class ScheduledScript(Struct, frozen=True):
     statement: str = ""
     after: TableName | None = None
     variable: str = ""
+    on_demand: bool = False
 
 
 class ScriptRun(Struct, frozen=True):
@@ -124,6 +126,7 @@ class ScriptSchedules:
             "after_connection": after.schema,
             "after_table": after.table,
             "variable": script.variable,
+            "on_demand": script.on_demand,
         }
         with self._database.transaction():
             row = self._database.fetch_one("put_script", values)
@@ -147,6 +150,12 @@ class ScriptSchedules:
             return False
         with self._database.transaction():
             return bool(self._database.fetch_all("trigger_scripts", values))
+
+    def trigger(self, tenant: str, name: str, at: datetime) -> bool:
+        """Let a script be due at ``at``, or earlier if it is so already. False: no such script."""
+        values = {"tenant": tenant, "name": name, "at": to_micros(at)}
+        with self._database.transaction():
+            return self._database.fetch_one("trigger_script", values) is not None
 
     def delete_script(self, tenant: str, name: str) -> bool:
         """Delete a script's schedule; the daemon ends its current run. False: no such script."""
@@ -265,6 +274,7 @@ def _script_from_row(row: sqlite3.Row) -> ScheduledScript:
         statement=row["statement"],
         after=TableName(row["after_connection"], row["after_table"]) if row["after_table"] else None,
         variable=row["variable"],
+        on_demand=bool(row["on_demand"]),
     )
 
 

@@ -41,7 +41,7 @@ BUSY_TIMEOUT_MS = 10_000  # a reader during a checkpoint; writers wait for the f
 WRITE_LOCK_TIMEOUT_S = 30.0  # a write takes milliseconds; only a suspended process holds the lock longer
 _BACKED_UP_STATEMENTS = frozenset(
     f"{verb}_{kind}"
-    for kind in ("schedule", "script", "done_script", "pause", "sync")
+    for kind in ("schedule", "script", "done_script", "pause", "sync", "watch")
     for verb in ("put", "drop")
 )
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from unify.interpreter.results import CompletionNames
+from unify.language.select_bounds import is_in_select
 from unify.language.statements import UNIFY_SETTINGS, is_command
-from unify.language.sync_source import is_in_select
 from unify.language.table_names import split_table_name
 from unify.language.tokenizer import SqlToken, TokenKind, significant_tokens, tokenize, unquote
 from unify.render.formats.options import FORMATS
@@ -264,7 +264,7 @@ def _command_candidates(
                 yield from ((quote_identifier(schema), "connection") for schema in names.schemas)
             case "a schema's name" | "a connection's name":
                 yield from ((quote_identifier(schema), "connection") for schema in names.schemas)
-            case "an adapter's name" | "a topic" | "the name of a sync" as described:
+            case "an adapter's name" | "a topic" | "the name of a sync" | "the name of a watch" as described:
                 yield from _listed_names(described, names)
             case "$name":
                 yield from ((f"${variable}", "variable") for variable in names.variables)
@@ -283,6 +283,8 @@ def _listed_names(described: str, names: CompletionNames) -> Iterator[Completion
             yield from ((adapter, "adapter") for adapter in names.adapters)
         case "a topic":
             yield from ((topic, "topic") for topic in names.topics)
+        case "the name of a watch":
+            yield from ((quote_identifier(name), "watch") for name in names.watches)
         case _:
             yield from ((quote_identifier(name), "sync") for name in names.syncs)
 

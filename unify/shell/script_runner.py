@@ -28,6 +28,7 @@ from unify.interpreter.results import (
     RunNotebook,
     RunScript,
     ScheduleScript,
+    TextLines,
     TextOutput,
 )
 from unify.language.statements import Statement, split_statements
@@ -184,6 +185,14 @@ class ScriptRunner:
             return Path(script).parent / expanded
         return expanded
 
+    def _write_text(self, result: TextOutput | TextLines) -> None:
+        if isinstance(result, TextOutput):
+            self.output.write_text(result.text, prose=result.prose)
+            return
+        for line in result.lines:
+            self.output.write_text(line)
+            self.output.stream.flush()
+
     def run_statement(self, statement: Statement) -> None:
         """Run one statement and write its result. Raises UnifyError, OutputClosed."""
         started_at = time.monotonic()
@@ -197,8 +206,8 @@ class ScriptRunner:
                     self.messages.notice(f"{rows} shown; there are more (--max-rows)")
             case Chart():
                 self.output.write_chart(result)
-            case TextOutput(text, prose):
-                self.output.write_text(text, prose=prose)
+            case TextOutput() | TextLines():
+                self._write_text(result)
             case Message(text):
                 if shown := self.output.rewrite_message(text):
                     self._write_message(shown)

@@ -23,6 +23,7 @@ SAME = {
     "??": "describe",
     "create": "chart",
     "drop": "sync",
+    "unwatch": "watch",
     "explain": "rows",
 }
 

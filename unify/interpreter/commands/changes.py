@@ -15,6 +15,7 @@ from unify.errors import LoadFailed, QueryError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.results import Rows, result_columns
 from unify.lake import catalog
+from unify.lake.history.versions import table_at
 from unify.lake.lake import Lake
 from unify.model import TableName
 
@@ -52,7 +53,7 @@ class ChangesQuery:
             raise LoadFailed(f"{name} is not loaded, so it has no changes: load table {name}")
         table = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
         note = f"since {moment:%Y-%m-%d %H:%M:%S %Z}"
-        earlier = catalog.table_at(self.lake, name, moment)
+        earlier = table_at(self.lake, name, moment)
         if earlier is None:
             previous: Mapping[str, str] = {column.lower(): column for column in types}
             then, note = f"SELECT * FROM {table} WHERE false", f"{note}, before the table existed"

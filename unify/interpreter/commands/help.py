@@ -38,6 +38,7 @@ TOPICS = (
             "show schedules",
             "show writes",
             "show syncs",
+            "show watches",
             "show clients",
         ),
         "Lists objects. show tables includes tables that are not loaded yet, with rows, age and state; show "
@@ -185,6 +186,25 @@ TOPICS = (
         "reads only rows with a greater value than the last ones. Creating it is the approval of its runs: "
         "the plan of the first one is shown. unify.sync_runs has the status and the counts of each run. then "
         "runs a script after each run, or posts its result, signed with a secret that a reference names.",
+    ),
+    HelpTopic(
+        "watch",
+        (
+            "watch SELECT … [by COLUMN, …] [every DURATION]",
+            "    [to 'https://…' [secret '${NAME}']|to 'FILE.jsonl'|to CONNECTION.TABLE|to MAIL 'a@b', …]",
+            "    [when rows > NUMBER] [as NAME]",
+            "run watch NAME",
+            "unwatch NAME",
+            "show watches",
+        ),
+        "Tells what changes in the rows of a SELECT. Without to, the session shows them until Ctrl-C: + "
+        "inserted, - deleted, ~ updated. With to, the daemon sends them: posted as JSON and signed, appended "
+        "to a file of JSON lines or to a table of a database, or by mail. by names the columns that identify "
+        "a row; without, an update is a deletion and an insertion. It looks when a table that it reads has "
+        "changed; with every, on a schedule, and outdated tables are loaded. when sends changes only while "
+        "the SELECT returns so many rows. What fails is sent again for a day, in order. "
+        "unify.deliveries has what was sent. The name comes after another option, or after a SELECT in "
+        "brackets.",
     ),
     HelpTopic(
         "cancel",
@@ -359,6 +379,8 @@ _TOPIC_ALIASES = {
     "drop": "sync",
     "explain": "rows",
     "syncs": "sync",
+    "watches": "watch",
+    "unwatch": "watch",
 }
 
 

@@ -16,6 +16,7 @@ from unify.interpreter.results import (
     LineProjection,
     Message,
     Result,
+    TextLines,
     TextOutput,
 )
 from unify.interpreter.session import Session
@@ -36,6 +37,8 @@ def run_command(session: Session, command: commands.UnifyCommand) -> Result:
         return _run_write_command(session, command)
     if isinstance(command, commands.SyncCommand):
         return _run_sync_command(session, command)
+    if isinstance(command, commands.WatchCommand):
+        return _run_watch_command(session, command)
     if isinstance(command, commands.ConnectionCommand):
         return _run_connection_command(session, command)
     if isinstance(command, commands.VariableCommand):
@@ -181,6 +184,22 @@ def _run_sync_command(session: Session, command: commands.SyncCommand) -> Result
             return session.sync_commands.run(name, session.max_age)
         case commands.DropSync(name):
             return session.sync_commands.drop(name)
+        case unknown:
+            assert_never(unknown)
+
+
+def _run_watch_command(session: Session, command: commands.WatchCommand) -> Result:
+    match command:
+        case commands.WatchRows(target=None, name=""):
+            return TextLines(session.shown_changes.lines(command, session.max_age))
+        case commands.WatchRows():
+            return session.watch_commands.create(command, session.max_age)
+        case commands.RunWatch(name):
+            return session.watch_commands.run(name, session.max_age)
+        case commands.Unwatch(name):
+            return session.watch_commands.drop(name)
+        case commands.ShowWatches():
+            return session.watch_commands.list_watches()
         case unknown:
             assert_never(unknown)
 

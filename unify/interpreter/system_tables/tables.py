@@ -179,6 +179,17 @@ def _sync_run_rows(state: State) -> Iterable[Row]:
         )
 
 
+def _delivery_rows(state: State) -> Iterable[Row]:
+    for one in state.queue.watches.deliveries(state.connections.settings.tenant):
+        counts = one.counts
+        yield (
+            *(one.name, one.sequence, one.target, one.state.value),
+            *(counts.inserted, counts.updated, counts.deleted, counts.note or None),
+            *(one.attempts, one.created_at, one.next_at if one.state == "pending" else None),
+            *(one.delivered_at, one.error or None),
+        )
+
+
 def _open_activity(state: State) -> ActivityStore:
     from unify.activity.store import ActivityStore
 
@@ -222,6 +233,7 @@ _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "write_rows": _written_row_rows,
     "syncs": _sync_rows,
     "sync_runs": _sync_run_rows,
+    "deliveries": _delivery_rows,
     "clients": client_rows,
     "statements": _statement_rows,
     "agent_calls": _agent_call_rows,

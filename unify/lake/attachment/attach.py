@@ -18,7 +18,8 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake.attachment import catalog_copy, new_lake, restricted
-from unify.lake.integrity import history, identity
+from unify.lake.history import first_load
+from unify.lake.integrity import identity
 from unify.lake.protocols import CATALOG
 
 if TYPE_CHECKING:
@@ -70,9 +71,8 @@ class LakeAttachment:
 
     @property
     def catalog_file(self) -> Path | None:
-        """The catalog file if it is SQLite; None if the catalog is on a database server."""
-        kind, _, path = self.settings.catalog_url.removeprefix("ducklake:").partition(":")
-        return Path(path) if kind == "sqlite" else None
+        """See ``find_catalog_file``."""
+        return find_catalog_file(self.settings)
 
     @property
     def is_copy(self) -> bool:
@@ -103,11 +103,8 @@ class LakeAttachment:
         return self.is_replaced or (self.is_copy and self.catalog_version() != self.copied_version)
 
     def catalog_version(self) -> CatalogVersion:
-        """Return modification time in nanoseconds and size of the catalog file and its WAL."""
-        catalog = self.catalog_file
-        if catalog is None:
-            return ()
-        return (_file_state(catalog), _file_state(catalog.with_name(catalog.name + "-wal")))
+        """See ``catalog_version``."""
+        return catalog_version(self.settings)
 
     def attach(self, connection: DuckDBPyConnection) -> None:
         """Attach the lake; create it if it does not exist. DuckDB's errors pass.
@@ -206,7 +203,7 @@ class LakeAttachment:
             if self.catalog_file is not None:
                 durable.create_private_file(self.catalog_file)
             self._attach_writable(connection, create=True)
-            repaired = is_older and history.repair_history(connection)
+            repaired = is_older and first_load.repair_history(connection)
             new_lake.create_tables(connection)
             new_lake.set_options(connection)
             if repaired:
@@ -300,6 +297,20 @@ class LakeAttachment:
         self._catalog_copy = tempfile.TemporaryDirectory(prefix="unify-catalog-")
         self.copied_version = self.catalog_version()
         return Path(self._catalog_copy.name)
+
+
+def find_catalog_file(settings: Settings) -> Path | None:
+    """Return the catalog file if it is SQLite; None if the catalog is on a database server."""
+    kind, _, path = settings.catalog_url.removeprefix("ducklake:").partition(":")
+    return Path(path) if kind == "sqlite" else None
+
+
+def catalog_version(settings: Settings) -> CatalogVersion:
+    """Return modification time in nanoseconds and size of the catalog file and its WAL."""
+    catalog = find_catalog_file(settings)
+    if catalog is None:
+        return ()
+    return (_file_state(catalog), _file_state(catalog.with_name(catalog.name + "-wal")))
 
 
 def _file_state(path: Path) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """Lost catalogs and damaged data files: what is wrong, and what can be done about it.
 
     identity   which catalog the data files belong to: not another lake's, not an older copy
-    history   repairs the history of lakes made by earlier versions
     checksums  a checksum of each data file, recorded when it is written
     damage     which table a damaged data file belongs to, and how to get its rows back
 
