@@ -48,7 +48,9 @@ def _expand_list_option(table: TableSpec, options: Mapping[str, str | Secret | N
     value = options.get(each.option)
     texts = value.split(",") if isinstance(value, str) else []
     values = dict.fromkeys(text.strip() for text in texts if text.strip())
-    return replace(table, for_each=replace(each, rows=tuple({each.column: text} for text in values)))
+    listed = [{each.column: text} for text in values]
+    rows = tuple({**row, **item} for row in each.rows or ({},) for item in listed)
+    return replace(table, for_each=replace(each, rows=rows))
 
 
 def choose_auth(spec: AdapterSpec, options: Mapping[str, str | Secret | None]) -> AdapterSpec:

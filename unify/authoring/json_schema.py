@@ -48,7 +48,10 @@ KEY_CONSTRAINTS: Mapping[type[Struct], Json] = {
     ErrorRule: {"anyOf": [{"required": ["status"]}, {"required": ["body"]}, {"required": ["where"]}]},
     WriteSpec: {"anyOf": [{"required": [operation]} for operation in WRITE_OPERATIONS]},
     WriteRequest: {"not": {"required": ["body", "form"]}},
-    ForEach: {"oneOf": [{"required": ["query"]}, {"required": ["rows"]}, {"required": ["option"]}]},
+    ForEach: {
+        "anyOf": [{"required": ["query"]}, {"required": ["rows"]}, {"required": ["option"]}],
+        "not": {"required": ["query", "rows"]},
+    },
     TableSpec: {
         "not": {"required": ["body", "form"]},
         "if": _IS_GET,

@@ -78,6 +78,8 @@ class ImportedIncremental(Struct, frozen=True, omit_defaults=True):
     format: str | None = None
     window: str | None = None
     lookback: str | None = None
+    not_before: str | None = None
+    end: str | None = None
     order: str | None = None
 
 

@@ -84,6 +84,17 @@ class TestDescription:
         assert adapter.describe_read("things", Read()) == ["no request: for_each has no rows"]
         assert adapter.first_request("things", Read()) is None
 
+    def test_each_value_of_an_option_is_read_for_each_parent(self, make_adapter: MakeAdapter) -> None:
+        each = ForEach(
+            "select b from boards", option="ids", column="k", columns=("b", "k"), tables=("boards",)
+        )
+        adapter = make_adapter(table(path="/x/{b}/{k}", for_each=each), options={"ids": "1, 2"})
+        scopes = list(adapter.plan("things", Read([{"b": "u"}, {"b": "v"}])).scopes())
+        assert [scope.parent for scope in scopes] == [
+            {"b": board, "k": value} for board in ("u", "v") for value in ("1", "2")
+        ]
+        assert list(adapter.plan("things", Read()).scopes()) == []
+
     @pytest.mark.parametrize(
         ("ids", "keys"), [("7, 9,,7", ['{"k":"7"}', '{"k":"9"}']), ("7", ['{"k":"7"}']), ("", []), (None, [])]
     )

@@ -131,7 +131,10 @@ def distinct_parents(for_each: ForEach | None, parents: Sequence[ParentRow]) -> 
     if for_each is None:
         yield None
         return
-    different = list({scope_key(parent): parent for parent in parents or for_each.rows}.values())
+    rows: Sequence[ParentRow] = parents or for_each.rows
+    if for_each.query is not None and for_each.rows:  # the values of an option, for each parent
+        rows = [{**parent, **row} for parent in parents for row in for_each.rows]
+    different = list({scope_key(parent): parent for parent in rows}.values())
     yield from different if for_each.batch is None else _join_parents(different, for_each.batch)
 
 

@@ -96,7 +96,8 @@ class ForEach(Struct, frozen=True):
         ),
     ] = field(name="refresh", default=None)
     option: Annotated[
-        Name | None, doc("Option with a list of values, separated by commas, instead of a SELECT.", "ids")
+        Name | None,
+        doc("Option with a list of values, separated by commas; each with each row, if there are.", "ids"),
     ] = None
     column: Annotated[Name | None, doc("Variable for a value of `option`.", "id")] = field(
         name="as", default=None

@@ -9,14 +9,25 @@ from msgspec import Struct, field
 
 from unify.importers.airbyte.jinja.fold import Folder
 from unify.importers.airbyte.jinja.parser import has_jinja
-from unify.importers.airbyte.jinja.values import Applied, Choice, Joined, Known, Moment, Ref, Value
+from unify.importers.airbyte.jinja.values import (
+    Applied,
+    Choice,
+    Joined,
+    Known,
+    Moment,
+    Operation,
+    Ref,
+    Value,
+    roots_of,
+)
 from unify.importers.airbyte.manifest import NotImportable, parameters_of
 from unify.importers.airbyte.options import ConfigOptions
-from unify.importers.common.names import describe, literal
+from unify.importers.common.names import RESERVED, describe, literal, option_name, unique_name
 from unify.importers.model import ImportNote, Json
 
 # Functions that only clean what a user may write: the option is used as it is, and the report says so.
 _CLEANING = frozenset(["strip", "rstrip", "lstrip", "trim", "lower", "sanitize_url", "urlencode"])
+_PLAIN_FUNCTIONS = _CLEANING | {"join"}  # a batch of parents is joined by commas
 _SCHEMES = re.compile(r"https?:?/*|www\.|/+")
 
 
@@ -24,6 +35,8 @@ class StreamContext(Struct):
     """What the texts of one stream can refer to.
 
     ``partition``   variables of the row of the parent, by the name that the manifest uses.
+    ``members``     variables for members of an object that is the value of another variable.
+    ``computed``    variables that are computed from others.
     ``moments``     the formats in which the edges of the time window are used.
     ``uses_until``  whether the end of the window is used.
     """
@@ -33,6 +46,8 @@ class StreamContext(Struct):
     notes: list[ImportNote]
     partition: dict[str, str] = field(default_factory=dict)
     moments: set[str | None] = field(default_factory=set)
+    members: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    computed: dict[str, Value] = field(default_factory=dict)
     has_window: bool = False
     uses_cursor: bool = False
     uses_until: bool = False
@@ -67,17 +82,34 @@ class StreamContext(Struct):
                 return f"{{{self._partition_variable(value, component, text)}}}"
             case Ref(root="interval") if interval:
                 return self._edge(value, None)
-            case Moment(base=Ref(root="interval") as edge) if interval and not value.offset_s:
-                return self._edge(edge, value.format)
-            case Moment(base=Ref(root="config") as option) if not value.offset_s:
-                self.note(f"{self.option(option)} is sent as it is; the source writes it as {value.format}")
-                return f"{{{self.option(option)}}}"
+            case Applied(function=function) if (
+                roots_of(value) == {"partition"} and function not in _PLAIN_FUNCTIONS
+            ):
+                return f"{{{self._computed_variable(value, component, text)}}}"
+            case Moment() if roots_of(value) == {"partition"}:
+                return f"{{{self._computed_variable(value, component, text)}}}"
+            case Moment():
+                return self._moment(value, component, text, interval=interval)
+            case Operation(operator="*", left=Moment(format="%s") as moment, right=Known(value=1000)):
+                return self._moment(Moment(moment.base, moment.offset_s, "%ms"), component, text)
             case Joined():
                 return self._joined(value, component, text, interval=interval)
             case Applied():
                 return self._applied(value, component, text)
             case Choice():
                 raise NotImportable(f"depends on a condition: {_shown(text)}", component)
+            case _:
+                raise NotImportable(f"is an expression: {_shown(text)}", component)
+
+    def _moment(self, moment: Moment, component: Json, text: Json, *, interval: bool = True) -> str:
+        """A time as a variable in its format. Raises NotImportable for any other time."""
+        match moment.base:
+            case Ref(root="interval") as edge if interval and not moment.offset_s:
+                return self._edge(edge, moment.format)
+            case Ref(root="config") as option if not moment.offset_s:
+                return f"{{{self.option(option)}:{_time_format(moment)}}}"
+            case "now" | "today" if not moment.offset_s:
+                return f"{{now:{_time_format(moment)}}}"
             case _:
                 raise NotImportable(f"is an expression: {_shown(text)}", component)
 
@@ -91,11 +123,31 @@ class StreamContext(Struct):
 
     def _partition_variable(self, value: Ref, component: Json, text: Json) -> str:
         name = ".".join(map(str, value.steps))
+        base = self.partition.get(str(value.steps[0])) if value.steps else None
+        if name not in self.partition and base is not None and not base.startswith("{"):
+            self.partition[name] = self._new_variable(value)
+            self.members[self.partition[name]] = (base, tuple(map(str, value.steps[1:])))
         if name not in self.partition:
             raise NotImportable(
                 f"uses {name or 'the partition'}, which no parent sets: {_shown(text)}", component
             )
         return self.partition[name]
+
+    def _computed_variable(self, value: Value, component: Json, text: Json) -> str:
+        """A variable that the SELECT of the parents computes from their columns."""
+        found = next((name for name, known in self.computed.items() if known == value), None)
+        ref = _first_ref(value)
+        if found is None and ref is not None:
+            self._partition_variable(ref, component, text)  # it has to be one of the parents
+            found = self._new_variable(ref)
+            self.computed[found] = value
+        if found is None:
+            raise NotImportable(f"is an expression: {_shown(text)}", component)
+        return found
+
+    def _new_variable(self, ref: Ref) -> str:
+        taken = {*self.partition.values(), *self.computed, *self.options.known_names(), *RESERVED}
+        return unique_name(option_name("_".join(map(str, ref.steps))), taken)
 
     def _edge(self, value: Ref, format_: str | None) -> str:
         """``{cursor}`` or ``{until}``; the formats of all edges must be the same."""
@@ -156,6 +208,28 @@ class StreamContext(Struct):
                 return {key: item for key, item in found.items() if item is not None}
             case _:
                 return value
+
+
+_TIME_FORMATS = {"%s": "unix", "%ms": "unix_ms", "%Y-%m-%d": "date"}
+
+
+def _time_format(moment: Moment) -> str:
+    """The format of a time in a text."""
+    if moment.format is None:
+        return "date" if moment.base == "today" else "%Y-%m-%d %H:%M:%S+00:00"
+    return _TIME_FORMATS.get(moment.format, moment.format)
+
+
+def _first_ref(value: Value) -> Ref | None:
+    match value:
+        case Ref():
+            return value
+        case Applied(target=inner):
+            return _first_ref(inner)
+        case Moment(base=inner) if not isinstance(inner, str):
+            return _first_ref(inner)
+        case _:
+            return None
 
 
 def _literal(value: Json) -> Json:

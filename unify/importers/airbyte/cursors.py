@@ -143,6 +143,10 @@ def _start_text(value: Value, cursor: Component, text: Json, ctx: StreamContext)
             return _start_text(base, cursor, text, ctx)
         case Applied(target=Ref() as inner):
             return _start_text(inner, cursor, text, ctx)
+        case Joined(parts=parts) if all(
+            isinstance(each, Known) or (isinstance(each, Ref) and each.root == "config") for each in parts
+        ):
+            return str(ctx.render(value, cursor, text))
         case _:
             raise NotImportable(f"begins at an expression: {shown(text)}", cursor)
 

@@ -8,6 +8,7 @@ from itertools import product
 from msgspec import Struct, field
 
 from unify.importers.airbyte.context import StreamContext, shown
+from unify.importers.airbyte.jinja.sql import ExpressionWriter
 from unify.importers.airbyte.jinja.values import Known, Ref, Value
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
 from unify.importers.airbyte.requests import RequestDraft
@@ -29,11 +30,16 @@ ParentFinder = Callable[[Component, Component], ParentTable]
 
 
 class _Select(Struct):
-    """A SELECT of a parent: columns with the variables they set; ``stored`` are variables of the parent."""
+    """A SELECT of a parent: columns with the variables they set.
+
+    ``stored``    variables of the parent.
+    ``computed``  expressions by variable.
+    """
 
     parent: ParentTable
     columns: dict[str, str]
     stored: dict[str, str] = field(default_factory=dict)
+    computed: dict[str, str] = field(default_factory=dict)
 
 
 class _Source(Struct):
@@ -144,8 +150,8 @@ class PartitionReader:
         if option is None:
             self._sources.append(self._list(router))
             return
-        if self._sources or self._option_list is not None:
-            raise NotImportable("reads the list of an option together with other parents", router)
+        if self._option_list is not None:
+            raise NotImportable("reads the lists of two options", router)
         name = self._ctx.text(router.get("cursor_field"), router)
         variable = self._variable(name)
         self._ctx.partition[name] = variable
@@ -204,27 +210,57 @@ class PartitionReader:
 
     def plan(self, used: set[str]) -> ForEachPlan:
         """``for_each`` with the variables that the request uses. Raises NotImportable."""
-        if self._option_list is not None:
-            return self._option_plan(*self._option_list)
+        for source in self._sources:
+            for select in source.selects:
+                self._add_members(select)
+        self._check_made(used)
         sources = [each for each in self._sources if self._is_used(each, used)]
         if len(sources) < len(self._sources):
             self._ctx.note("a parent whose values the request does not use is left out")
         if not sources:
-            return ForEachPlan()
+            return ForEachPlan(self._with_option({}) or None)
         if all(not each.selects for each in sources):
             rows = [dict(_merged(each)) for each in product(*(source.rows for source in sources))]
             if len(rows) > _MAX_ROWS:
                 raise NotImportable(f"{len(rows)} requests of a list")
-            return ForEachPlan(tuple(rows))
+            return ForEachPlan(self._with_option({"rows": rows}) if self._option_list else tuple(rows))
         return self._query_plan(sources, used)
 
-    def _option_plan(self, option: str, variable: str) -> ForEachPlan:
-        if self._sources:
-            raise NotImportable("reads the list of an option together with other parents")
-        return ForEachPlan({"option": option, "as": variable})
+    def _check_made(self, used: set[str]) -> None:
+        """Every variable that is made of another one comes from a parent. Raises NotImportable."""
+        selects = [select for source in self._sources for select in source.selects]
+        found = {name for each in selects for name in (*each.columns, *each.computed)}
+        for name in (*self._ctx.members, *self._ctx.computed):
+            if name in used and name not in found:
+                raise NotImportable(f"makes {name} of a value that is no column of a parent")
+
+    def _with_option(self, for_each: Mapping[str, Json]) -> Mapping[str, Json]:
+        """``for_each`` with the list of an option."""
+        if self._option_list is None:
+            return for_each
+        option, variable = self._option_list
+        return {**for_each, "option": option, "as": variable}
+
+    def _add_members(self, select: _Select) -> None:
+        """Columns for members of objects, and for expressions over the columns of the parent."""
+        for variable, (base, steps) in self._ctx.members.items():
+            if base in select.columns:
+                select.columns[variable] = _column([select.columns[base], *steps])
+
+        def column_of(ref: Ref) -> str:
+            variable = self._ctx.partition.get(".".join(map(str, ref.steps)), "")
+            if variable not in select.columns:
+                raise ValueError("another parent")
+            return sql_name(select.columns[variable])
+
+        for variable, value in self._ctx.computed.items():
+            try:
+                select.computed[variable] = ExpressionWriter(column_of).value(value)
+            except ValueError:
+                continue  # of another parent; a variable of none is reported by the check of the spec
 
     def _is_used(self, source: _Source, used: set[str]) -> bool:
-        names = {name for each in source.selects for name in (*each.columns, *each.stored)}
+        names = {name for each in source.selects for name in (*each.columns, *each.stored, *each.computed)}
         return bool(names & used) or any(set(row) & used for row in source.rows)
 
     def _query_plan(self, sources: list[_Source], used: set[str]) -> ForEachPlan:
@@ -245,6 +281,8 @@ class PartitionReader:
         for_each: str | Mapping[str, Json] = query
         if self._batch is not None and self._batch > 1:
             for_each = {"query": query, "batch": min(self._batch, 10_000)}
+        if self._option_list is not None:
+            for_each = self._with_option({"query": query})
         return ForEachPlan(for_each, tuple(parents), stored)
 
 
@@ -257,7 +295,7 @@ def _names(source: _Source, used: set[str]) -> list[str]:
     if source.rows:
         return [name for name in source.rows[0] if name in used]
     first = source.selects[0]
-    return [name for name in (*first.columns, *first.stored) if name in used]
+    return [name for name in (*first.columns, *first.stored, *first.computed) if name in used]
 
 
 def _source_sql(source: _Source, used: set[str], alias: str, *, alone: bool) -> str:
@@ -274,7 +312,9 @@ def _source_sql(source: _Source, used: set[str], alias: str, *, alone: bool) -> 
 def _select_sql(select: _Select, used: set[str]) -> str:
     columns = {**select.columns, **select.stored}
     chosen = [_aliased(column, name) for name, column in columns.items() if name in used]
+    chosen += [f"{sql} as {sql_name(name)}" for name, sql in select.computed.items() if name in used]
     tests = [f"{sql_name(column)} is not null" for name, column in select.columns.items() if name in used]
+    tests += [f"{sql} is not null" for name, sql in select.computed.items() if name in used]
     where = f" where {tests[0]}" if tests else ""
     return f"select distinct {', '.join(chosen)} from {sql_name(select.parent.name)}{where}"
 

@@ -13,7 +13,7 @@ MAX_NAME = 63
 RESERVED = frozenset(["cursor", "until", "session", "now", "rows", "row"])  # variables that loads set
 _MARKUP = re.compile(r"<[^<>]{0,200}>|\[([^\]]{0,200})\]\([^)]{0,500}\)|[`*]{1,3}|^#+ ", re.MULTILINE)
 _WORD_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::[A-Za-z_][A-Za-z0-9_]*)?)\}")
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::(?:[A-Za-z_][A-Za-z0-9_]*|%[^{}]*))?)\}")
 
 
 def to_name(text: str, default: str = "table") -> str:

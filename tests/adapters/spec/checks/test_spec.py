@@ -237,7 +237,7 @@ MISTAKES = [
     ("    for_each: {option: token}\n", "for_each: expected option and as together"),
     ("    for_each: {option: token, as: x}\n", "for_each.option: a secret option cannot be a list"),
     ("    for_each: {option: org, as: x}\n", "the option org has to be required or to have a default"),
-    ("    for_each: {query: select 1, option: org, as: x}\n", "expected one of query, rows and option"),
+    ("    for_each: {query: select 1 as a, rows: [{x: b}]}\n", "expected query or rows, an option, or one"),
     # parts that do not fit
     ("    key: id\n    exclude: ['i*']\n", "9:10: tables.orders.key: exclude removes the column id"),
     ("    key: id\n    only: [name]\n", "9:10: tables.orders.key: only does not keep the column id"),

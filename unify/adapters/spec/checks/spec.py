@@ -188,26 +188,26 @@ def _resolve_for_each(
     path: NodePath,
     report: ProblemReport,
 ) -> ForEach:
-    if [each.query is not None, bool(each.rows), each.option is not None].count(True) != 1:
-        report.add_problem(path, "expected one of query, rows and option")
+    if (each.query is not None) + bool(each.rows) > 1 or not (each.query or each.rows or each.option):
+        report.add_problem(path, "expected query or rows, an option, or one of them and an option")
     if (each.option is None) != (each.column is None):
         report.add_problem((*path, "as"), "expected option and as together")
     if each.query is None and each.refresh_s is not None:
         report.add_problem((*path, "refresh"), "not allowed without query: rows of the spec are not loaded")
-    if each.column is not None:
-        return replace(each, columns=(each.column,))
+    listed = (each.column,) if each.column is not None else ()
     if each.query is None:
-        columns = tuple(each.rows[0]) if each.rows else None
-        if any(tuple(row) != columns for row in each.rows):
+        names = tuple(each.rows[0]) if each.rows else ()
+        if any(tuple(row) != names for row in each.rows):
             report.add_problem(path, "every row needs the same columns in the same order")
-        return replace(each, columns=columns)
+        return replace(each, columns=(*names, *listed) or None)
     select = _analyze_select(each.query, list(own_tables), (*path, "query"), report)
     for name in select.tables:
         _validate_live_parent(table, own_tables[name], select, (*path, "query"), report)
     for name in select.columns or ():
         if template.variable_names(f"{{{name}}}") != (name,):
             report.add_problem((*path, "query"), f"the column {name!r} cannot be a variable; write … as NAME")
-    return replace(each, tables=select.tables, columns=select.columns)
+    columns = None if select.columns is None else (*select.columns, *listed)
+    return replace(each, tables=select.tables, columns=columns)
 
 
 def _validate_list_option(name: str, spec: AdapterSpec, path: NodePath, report: ProblemReport) -> None:
