@@ -135,11 +135,19 @@ def test_schedules_show_interval_next_time_and_origin(shop: UnifyCommand, api: F
         ["prices", "connection", "300", "true", "true"],
     ]
     assert shop(sql).rows[1:] == configured
+    freshness = (
+        'select "table", kept, epoch("every")::int, age < interval 1 hour, next_refresh_at > now(), '
+        "is_overdue from unify.freshness where \"table\" in ('orders', 'prices', 'notes') order by 1"
+    )
+    fresh = shop(freshness).rows[1:]
+    assert ["orders", "scheduled", "900", "true", "true", "false"] in fresh
+    assert ["prices", "scheduled", "300", "true", "true", "false"] in fresh
     assert shop("refresh table shop.orders every 2 hours", "refresh table shop.prices never").exit_status == 0
     assert shop(sql).rows[1:] == [
         ["orders", "person", "7200", "true", "true"],
         ["prices", "person", "", "", "true"],
     ]
+    assert ["prices", "on demand", "", "true", "", ""] in shop(freshness).rows
 
 
 def test_daemon_status_shows_process_start_and_log(shop: UnifyCommand) -> None:

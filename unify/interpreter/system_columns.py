@@ -276,6 +276,14 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
             ("error", VARCHAR),
         ),
     ),
+    "freshness": SystemTableDef(
+        "how each table is kept up to date, how old its rows are, and whether a refresh is overdue",
+        (
+            *(("schema", VARCHAR), ("table", VARCHAR), ("kept", VARCHAR), ("every", "INTERVAL")),
+            *(("loaded_at", TIMESTAMPTZ), ("age", "INTERVAL")),
+            *(("next_refresh_at", TIMESTAMPTZ), ("is_overdue", "BOOLEAN")),
+        ),
+    ),
     "lineage": SystemTableDef(
         "which tables a table reads: for each row of its parents, as a view, or through a sync",
         (

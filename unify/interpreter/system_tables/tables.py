@@ -18,6 +18,7 @@ from unify.interpreter import state as interpreter_state
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.state import State
 from unify.interpreter.system_columns import SYSTEM_TABLES, WRITE_OUTCOMES
+from unify.interpreter.system_tables.freshness import freshness_rows
 from unify.interpreter.system_tables.lineage import lineage_rows
 from unify.interpreter.system_tables.schedules import schedule_rows, script_run_rows
 from unify.lake import catalog, type_changes
@@ -237,6 +238,7 @@ _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "clients": client_rows,
     "statements": _statement_rows,
     "agent_calls": _agent_call_rows,
+    "freshness": freshness_rows,
     "lineage": lineage_rows,
 }
 
