@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -121,6 +121,21 @@ class Relation(Struct, frozen=True):
     notices: tuple[str, ...] = ()
     null_columns: tuple[str, ...] = ()
     streams: tuple[ArrowStream, ...] = ()
+
+
+class ParallelRead(Struct, frozen=True):
+    """The rows of a table in parts that are read side by side, before a statement uses them.
+
+    ``parts``   SELECTs in DuckDB's SQL, with the same columns.
+    ``values``  the columns of the relation, in DuckDB's SQL over those of the parts.
+    ``setup``   statements of each reader, first in its transaction: they take one snapshot.
+    ``null_columns``  see Relation.
+    """
+
+    parts: tuple[str, ...]
+    values: str
+    setup: tuple[str, ...] = ()
+    null_columns: tuple[str, ...] = ()
 
 
 class SourceLoadRequest(Struct, frozen=True):
@@ -231,6 +246,16 @@ class RelationalAdapter(ABC):
     @abstractmethod
     def relation(self, duck: DuckDBPyConnection, table: SourceTable, read: RelationRead) -> Relation:
         """Return the SELECT of ``read``. Sends nothing that reads rows."""
+
+    def plan_parallel_read(
+        self, duck: DuckDBPyConnection, table: SourceTable, read: RelationRead, readers: int
+    ) -> AbstractContextManager[ParallelRead | None]:
+        """Return the parts of a large table that a statement reads as a whole; None if it does not pay.
+
+        Within the block they are those of one moment. ``duck`` is in no transaction.
+        """
+        del duck, table, read, readers
+        return nullcontext()
 
     @abstractmethod
     def plan_load(

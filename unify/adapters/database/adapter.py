@@ -226,6 +226,14 @@ class DatabaseAdapter(RelationalAdapter):
         except ValueError as error:
             raise ConfigError(f"{self.connection}.options.{name}: {error}") from error
 
+    def whole_select(self, table: DatabaseTable, read: RelationRead) -> SourceSelect | None:
+        """Return the SELECT of a read of all rows; None if the server has to give fewer."""
+        if read.count_only or read.conditions or read.limit is not None:
+            return None
+        if self._plan_groups(table, read, SentConditions((), is_exact=True)) is not None:
+            return None
+        return SourceSelect(table, tuple(table.select_fields(read.columns)), null_counter=read.null_counter)
+
     def _plan_groups(
         self, table: DatabaseTable, read: RelationRead, sent: SentConditions
     ) -> GroupRead | None:

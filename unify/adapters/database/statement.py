@@ -59,7 +59,9 @@ class SourceSelect(Struct, frozen=True):
 
     def _fetched(self, column: DatabaseColumn, number: int) -> str:
         if self._is_counted(column):
-            return f"{column.raw} AS c{number}, {column.read_as_null} AS n{number}"
+            # NULL takes fewer bytes than false, which nearly every value would have.
+            flag = f"CASE WHEN {column.read_as_null} THEN true END"
+            return f"{column.raw} AS c{number}, {flag} AS n{number}"
         return f"{column.fetch} AS c{number}"
 
     @property

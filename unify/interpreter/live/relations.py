@@ -165,7 +165,14 @@ class RelationResolver:
         limited = dataclasses.replace(mention, conditions=(*mention.conditions, *keys))
         if self._uses_macros:
             limited = dataclasses.replace(limited, aggregates=None, is_counted=False)
-        return self.create_source_view(use, limited)
+        return self.create_source_view(use, limited, reads_ahead=self._reads_ahead(statement, mention))
+
+    def _reads_ahead(self, statement: StatementMentions, mention: TableMention) -> bool:
+        """Whether a SELECT needs the rows of the table, as far as is known, and reads no other source."""
+        if self._uses_definitions or mention.limit is not None or mention.first_rows is not None:
+            return False
+        sources = [one for one in statement.mentions if self._source_use(one.ref) is not None]
+        return len(sources) == 1 and analyse(statement.sql).kind is StatementKind.SELECT
 
     def _simple_view(self, ref: TableRef) -> SimpleView | None:
         """Return a user's view of one live table, whose conditions and limits are those of the table."""
@@ -205,9 +212,9 @@ class RelationResolver:
         names = {ref: self.named_databases.full_name(use) for ref, use in uses.items() if use is not None}
         return rewrite.replace_table_names(sql, names)
 
-    def create_source_view(self, use: SourceUse, mention: TableMention) -> str:
+    def create_source_view(self, use: SourceUse, mention: TableMention, *, reads_ahead: bool) -> str:
         """Create the view of a live table of a source; ``explain`` overrides it."""
-        return self.source_views.create(use, mention)[0]
+        return self.source_views.create(use, mention, reads_ahead=reads_ahead)[0]
 
     def _connection_table(self, ref: TableRef, schema: str) -> TableName | None:
         ref = ref if ref.schema or schema else self.qualify(ref)

@@ -171,7 +171,8 @@ class _DryRunResolver(RelationResolver):
             named_databases=relations.named_databases,
         )
 
-    def create_source_view(self, use: SourceUse, mention: TableMention) -> str:
+    def create_source_view(self, use: SourceUse, mention: TableMention, *, reads_ahead: bool) -> str:
+        del reads_ahead  # nothing is read
         view, relation = self.source_views.create(use, mention)
         self.sent += [f"{use.name}: live", *map(_indent, relation.sent)]
         return view

@@ -16,6 +16,7 @@ from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnifyError
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources.null_values import NullValues
+from unify.interpreter.sources.parallel_reads import MAX_READERS, ParallelReads
 from unify.interpreter.sources.source_tables import SourceTables, SourceUse
 from unify.lake import session_rows
 
@@ -34,6 +35,7 @@ class SourceViews:
         self.lake = tables.lake
         self.watcher = watcher
         self.null_values = NullValues(self.lake, watcher)
+        self.parallel_reads = ParallelReads(self.lake, tables.sources)
         self._numbers = count(1)
         self._views: list[str] = []  # of the last statement
         self._streams: list[str] = []  # the same
@@ -49,9 +51,18 @@ class SourceViews:
                 session_rows.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
             except QueryError:  # a transaction that has failed refuses everything but its rollback
                 self._views.append(view)
+        self.parallel_reads.drop()
 
-    def create(self, use: SourceUse, mention: TableMention | None) -> tuple[str, Relation]:
-        """Create the view of a table; return its name, and what it reads."""
+    def create(
+        self, use: SourceUse, mention: TableMention | None, *, reads_ahead: bool = False
+    ) -> tuple[str, Relation]:
+        """Create the view of a table; return its name, and what it reads.
+
+        ``reads_ahead``  all rows of a large table may be read at once, side by side: the statement runs now,
+                         and reads no other table of the source.
+        """
+        if reads_ahead and not self.lake.in_transaction and (ahead := self._read_ahead(use, mention)):
+            return self.create_view(ahead.sql, str(use.name)), ahead
         relation = self.relation(use, mention)
         for notice in relation.notices:
             self.watcher.notice(f"{use.name}: {notice}")
@@ -89,6 +100,21 @@ class SourceViews:
             relation = adapter.relation(duck, use.table, read)
         self.null_values.count(use.name, relation.null_columns)
         return relation
+
+    def _read_ahead(self, use: SourceUse, mention: TableMention | None) -> Relation | None:
+        from unify.adapters.relation import Relation
+
+        assert use.table is not None
+        counter = self.null_values.expression(use.name)
+        read = replace(self._read(use.table, mention), null_counter=counter)
+        with self.tables.sources.use(use.name.schema) as (adapter, duck):
+            self.tables.sources.in_use.add(adapter.connection)
+            with adapter.plan_parallel_read(duck, use.table, read, MAX_READERS) as plan:
+                if plan is None:
+                    return None
+                sql = self.parallel_reads.read(adapter, plan)
+        self.null_values.count(use.name, plan.null_columns)
+        return Relation(sql, (), plan.parts)
 
     def _read(self, table: SourceTable, mention: TableMention | None) -> RelationRead:
         from unify.adapters.relation import RelationRead, SortOrder

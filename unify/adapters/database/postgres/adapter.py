@@ -12,7 +12,13 @@ from unify.adapters.database.postgres.bulk import PostgresBulk
 from unify.adapters.database.postgres.catalog import PostgresCatalog
 from unify.adapters.database.postgres.dialect import PostgresDialect
 from unify.adapters.options import ListOption, PathOption, split_list
-from unify.adapters.relation import SourceLoad, SourceLoadRequest, SourceTable
+from unify.adapters.relation import (
+    ParallelRead,
+    RelationRead,
+    SourceLoad,
+    SourceLoadRequest,
+    SourceTable,
+)
 from unify.adapters.spec.model import Option
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
 
     from unify.adapters.database.postgres.writer import PostgresWriter
 
+MIN_PARALLEL_ROWS = 200_000  # a smaller table is read by one statement in some 50 ms
+MAX_PARALLEL_CELLS = 4_000_000  # which are in memory before the statement uses them: some 100 MB
 _MAX_APPLICATION_CHARS = 63
 _NO_SCHEMA = "__unify_none"  # DuckDB lists the tables of this schema only: none, so it reads no catalog
 # Of each session: texts of values have one form, whatever the server, database or user has as default.
@@ -132,6 +140,20 @@ class PostgresAdapter(DatabaseAdapter):
             lambda name: self.find_table(duck, name),
             self._catalog.first_schema,
         )
+
+    @contextmanager
+    def plan_parallel_read(
+        self, duck: DuckDBPyConnection, table: SourceTable, read: RelationRead, readers: int
+    ) -> Iterator[ParallelRead | None]:
+        known = self.database_table(duck, table)
+        select = self.whole_select(known, read)
+        rows = known.approximate_rows or 0
+        if select is None or rows < MIN_PARALLEL_ROWS or rows * len(select.columns) > MAX_PARALLEL_CELLS:
+            yield None
+            return
+        bulk = PostgresBulk(self.alias, self.option("application_name"))
+        with translate_source_errors(self.connection), bulk.plan_read(duck, select, readers) as parts:
+            yield parts
 
     @contextmanager
     def plan_load(

@@ -19,7 +19,7 @@ from unify.adapters.database.postgres.dialect import PostgresDialect
 from unify.adapters.database.server_loads import rejected_parts
 from unify.adapters.database.sql_sections import render_section
 from unify.adapters.database.statement import SourceSelect, call_sql, read_sql
-from unify.adapters.relation import LoadPart, SourceLoad, SourceLoadRequest
+from unify.adapters.relation import LoadPart, ParallelRead, SourceLoad, SourceLoadRequest
 from unify.adapters.table_settings import RefreshPlan, plan_refresh
 from unify.engine.connection import quote_literal
 from unify.engine.types import TIMESTAMPTZ_TYPE
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PART_BYTES = 64 * MIB  # of the table; DuckDB holds up to 2,048 rows of each part in memory, however long
 MIN_PART_BYTES = 4 * MIB
+PARTS_A_READER = 4  # of a live read: readers that are slower, on a machine with other work, read fewer parts
 MAX_VERSION_AGE = 2_000_000_000  # transactions; their numbers in rows repeat after 2**31
 _STATEMENTS = "postgres/bulk.sql"
 _PENDING = "{} pending"  # key of a PendingCursor in the state
@@ -113,6 +114,21 @@ class PostgresBulk:
             )
             pending = request.cursors.get(_PENDING.format(plan.cursor_name), "")
             yield self._with_state(duck, load, plan, pending, LoadMoment(activity, snapshot))
+
+    @contextmanager
+    def plan_read(
+        self, duck: DuckDBPyConnection, select: SourceSelect, readers: int
+    ) -> Iterator[ParallelRead | None]:
+        """Plan a live read of all rows within a transaction of ``duck``. Errors are those of DuckDB."""
+        with read_transaction(duck):
+            [snapshot] = self._fetch(duck, "snapshot", Snapshot)
+            ranges = list(self._ranges(duck, select.table, readers * PARTS_A_READER))
+            if len(ranges) < 2:
+                yield None
+                return
+            parts = [replace(select, table=one.table, conditions=one.conditions) for one in ranges]
+            calls = tuple(f"SELECT * FROM {self._call(part.sql)}" for part in parts)
+            yield ParallelRead(calls, select.values_sql, self._setup(snapshot), select.null_columns)
 
     def _setup(self, snapshot: Snapshot) -> tuple[str, ...]:
         take = quote_literal(f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot.id)}")
