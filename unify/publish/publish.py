@@ -329,7 +329,7 @@ def _make_record(publication: _Publication, counts: RowCounts, now: datetime) ->
         bytes=manifest.bytes,
         seconds=manifest.seconds,
         cursor=_next_cursors(publication),
-        started_at=job.started_at,
+        started_at=job.started_at if job.attempt <= 1 else job.created_at,  # it has pages of earlier attempts
         finished_at=now,
     )
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
+from msgspec.structs import replace
 
 import unify
 from tests.support.source_home import SourceHome
 from tests.support.stores import settings_for_home
+from unify.load.protocol import TaskStatus
+from unify.model import Action
 from unify.status.launch import is_daemon_running
 
 COUNT = "select count(*) from shop.orders"
@@ -40,5 +44,12 @@ def test_every_session_reads_a_changed_table_from_its_database_until_it_is_loade
     with duckdb.connect(str(database)) as shop:
         shop.execute("INSERT INTO orders VALUES (4)")
     assert run(COUNT) == [(3,)]
+
+    # A load that reads before the next write, and is published after it.
+    job = replace(home.make_job("orders", Action.RELOAD), started_at=datetime.now(UTC))
+    assert home.run_load(job).ending is TaskStatus.STAGED
+    run("insert into shop.orders values (5)")
+    home.publish_staged(job)
+    assert run(COUNT) == [(5,)], "the load that was published last has not read the row"
     home.close()
     assert not is_daemon_running(home.settings)

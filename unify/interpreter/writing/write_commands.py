@@ -251,7 +251,7 @@ class WriteCommands:
             counts = self.store.counts(write.id)
             outcome = ", ".join(f"{count:,} {state}" for state, count in counts.items())
             head = (write.id, str(write.table), write.mode, write.state.value, write.rows)
-            rows.append((*head, outcome, write.created_at, write.error))
+            rows.append((*head, outcome, write.created_at, write.error or None))
         return listing_rows(columns, rows)
 
     # Planning
