@@ -29,7 +29,8 @@ _ORIGIN = re.compile(
     r"https?://(?:\*\.[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?"
 )
 _PORT = re.compile(r"[0-9]{1,5}")
-_PATH = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
+_STEP = r"[^\s.{}](?:[^.{}\t\r\n]*[^\s.{}])?"  # names may contain spaces
+_PATH = re.compile(rf"{_STEP}(?:\.{_STEP})*")
 _VARIABLE_LIKE = re.compile(r"\{\s*[A-Za-z_][\w.\[\]!:()-]*\s*\}")
 _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DECIMAL = re.compile(r"(?:decimal|numeric)\((\d{1,2})(?:,\s*(\d{1,2}))?\)")

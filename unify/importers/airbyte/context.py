@@ -12,6 +12,7 @@ from unify.importers.airbyte.jinja.parser import has_jinja
 from unify.importers.airbyte.jinja.values import (
     Applied,
     Choice,
+    Items,
     Joined,
     Known,
     Moment,
@@ -92,6 +93,14 @@ class StreamContext(Struct):
                 return self._moment(value, component, text, interval=interval)
             case Operation(operator="*", left=Moment(format="%s") as moment, right=Known(value=1000)):
                 return self._moment(Moment(moment.base, moment.offset_s, "%ms"), component, text)
+            case _:
+                return self._compound(value, component, text, interval=interval)
+
+    def _compound(self, value: Value, component: Json, text: Json, *, interval: bool) -> Json:
+        """A value that is made of others. Raises NotImportable."""
+        match value:
+            case Items(items=items):
+                return [self.render(each, component, text, interval=interval) for each in items]
             case Joined():
                 return self._joined(value, component, text, interval=interval)
             case Applied():
@@ -101,7 +110,7 @@ class StreamContext(Struct):
             case _:
                 raise NotImportable(f"is an expression: {_shown(text)}", component)
 
-    def _moment(self, moment: Moment, component: Json, text: Json, *, interval: bool = True) -> str:
+    def _moment(self, moment: Moment, component: Json, text: Json, *, interval: bool = True) -> str | None:
         """A time as a variable in its format. Raises NotImportable for any other time."""
         match moment.base:
             case Ref(root="interval") as edge if interval and not moment.offset_s:
@@ -149,8 +158,11 @@ class StreamContext(Struct):
         taken = {*self.partition.values(), *self.computed, *self.options.known_names(), *RESERVED}
         return unique_name(option_name("_".join(map(str, ref.steps))), taken)
 
-    def _edge(self, value: Ref, format_: str | None) -> str:
-        """``{cursor}`` or ``{until}``; the formats of all edges must be the same."""
+    def _edge(self, value: Ref, format_: str | None) -> str | None:
+        """``{cursor}`` or ``{until}``; the formats of all edges must be the same. None without a window."""
+        if not self.has_window:
+            self.note("a time window that the stream does not have is not sent")
+            return None
         self.moments.add(format_)
         if value.steps[:1] == ("end_time",):
             self.uses_until = True
@@ -187,7 +199,7 @@ class StreamContext(Struct):
         for name, text in value.items() if isinstance(value, Mapping) else ():
             rendered = self.json(text, component)
             if rendered not in (None, ""):
-                found[self.text(name, component) if has_jinja(name) else name] = rendered
+                found[self.text(name, component) if has_jinja(name) else name.strip()] = rendered
         return found
 
     def _fields_of_text(self, text: str, component: Json) -> dict[str, Json]:

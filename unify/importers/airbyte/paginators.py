@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 
@@ -218,7 +219,22 @@ class _PaginatorReader:
             raise NotImportable("pages by a cursor, and sends none", self._settings)
         if place.place == "address":
             return self._address(value, stop, text)
-        return self._parameter(value, stop, text, place)
+        return self._parameter(*self._member_of_json(value, place), stop, text)
+
+    def _member_of_json(self, value: Value, place: _TokenPlace) -> tuple[Value, _TokenPlace]:
+        """A cursor in a JSON text, as ``{"after": "…"}`` for GraphQL, as a member of the body."""
+        parts = value.parts if isinstance(value, Joined) and place.place == "body" else ()
+        before, after = (parts[0], parts[-1]) if len(parts) == 3 else (None, None)
+        if not isinstance(before, Known) or not isinstance(after, Known):
+            return value, place
+        variable = unique_name("page_cursor", set(self._ctx.partition.values()))
+        try:
+            body = json.loads(f"{before.value}{{{variable}}}{after.value}")
+        except ValueError:
+            return value, place
+        steps = place.name.split("\0")
+        self._draft.inject({"inject_into": "body_json", "field_path": steps}, body, self._ctx)
+        return parts[1], _TokenPlace("body", variable)
 
     def _plain_cursor(self, value: Value) -> Value:
         """The cursor without the condition under which there is one."""
@@ -275,9 +291,12 @@ class _PaginatorReader:
         if isinstance(ref, Ref) and ref.root == "response" and ref.steps:
             paging = ImportedPaging("next_url", path=self._dotted(ref))
             return self._finish(paging, stop, _TokenPlace("query"))
+        if isinstance(value, Operation) and value.operator == "or" and roots_of(value) == {"response"}:
+            self._ctx.note("the address of the next page is found out from the first response")
+            return ImportedPaging("auto")
         raise NotImportable(f"makes the address of the next page: {shown(text)}", self._strategy)
 
-    def _parameter(self, value: Value, stop: StopRule, text: str, place: _TokenPlace) -> ImportedPaging:
+    def _parameter(self, value: Value, place: _TokenPlace, stop: StopRule, text: str) -> ImportedPaging:
         """The cursor goes to a parameter."""
         if (header := _link_header(value)) is not None:
             if header == "link":

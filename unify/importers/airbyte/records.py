@@ -15,7 +15,7 @@ from unify.importers.common.documents import items_of, members_of, text_of
 from unify.importers.common.names import describe, sql_name
 from unify.importers.model import ImportedColumn, Json
 
-_PATH_STEP = re.compile(r"[^\s{}\[\]]+")
+_PATH_STEP = re.compile(r"[^\s{}\[\]](?:[^\t\r\n{}\[\]]*[^\s{}\[\]])?")
 MAX_DESCRIBED = 30  # columns of a table with descriptions
 
 
@@ -23,6 +23,7 @@ class RecordPlan(Struct):
     """What of the rows the spec says."""
 
     rows: str | None = None
+    rows_name: str | None = None
     format: str | None = None
     csv: dict[str, Json] = field(default_factory=dict)
     where: dict[str, Json] | str = field(default_factory=dict)
@@ -76,6 +77,7 @@ def _read_extractor(extractor: Component, plan: RecordPlan, ctx: StreamContext) 
         raise NotImportable(
             f"{kind} (Python)" if kind.startswith("Custom ") else f"extractor {kind}", extractor
         )
+    _read_known_extractor(extractor, plan, ctx)
     path = extractor.get("field_path")
     given = path if isinstance(path, list) else [path] if isinstance(path, str) and path else []
     steps = [ctx.text(each, extractor) for each in given]
@@ -89,6 +91,18 @@ def _read_extractor(extractor: Component, plan: RecordPlan, ctx: StreamContext) 
     if "*" in steps[:-1]:
         ctx.note("* in the path of its rows is read as a list, not as an object")
     return rows_path(steps, extractor)
+
+
+def _read_known_extractor(extractor: Component, plan: RecordPlan, ctx: StreamContext) -> None:
+    """What a known extractor in Python does besides; see ``known``."""
+    if note := text_of(extractor.get("note")):
+        ctx.note(note)
+    if name := extractor.get("rows_name"):
+        plan.rows_name = ctx.text(name, extractor) or None
+    for name, path in members_of(extractor.get("outer_columns")).items():
+        plan.add(ImportedColumn(name, source=f"$.{path}"))
+    for name, path in members_of(extractor.get("renamed_columns")).items():
+        plan.add(ImportedColumn(name, source=str(path)))
 
 
 def rows_path(steps: Sequence[str], component: Component) -> str:
@@ -128,6 +142,8 @@ def _read_filter(record_filter: Component, stream: Component, plan: RecordPlan, 
         return
     parts = []
     for part in _conjuncts(value):
+        if part == Ref("record"):
+            continue  # every row is one
         if roots_of(part) & {"interval", "state"} or _is_client_start(part):
             ctx.note("rows older than the start are kept; the source filters them itself")
         else:
@@ -249,7 +265,8 @@ def _read_transformation(each: Component, stream: Component, plan: RecordPlan, c
             for pointer in items_of(each.get("field_pointers")):
                 _remove_field(items_of(pointer), stream, plan, ctx)
         case "KeysToLower" | "FlattenFields":
-            return
+            if note := text_of(each.get("note")):
+                ctx.note(note)
         case "KeysToSnakeCase" | "KeysReplace" | "DpathFlattenFields" as kind:
             raise NotImportable(f"renames its columns ({kind})", each)
         case other:

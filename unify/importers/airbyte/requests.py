@@ -165,14 +165,17 @@ def _read_body(requester: Component, draft: RequestDraft, ctx: StreamContext) ->
 
 
 def _json_members(
-    value: Json, requester: Component, draft: RequestDraft, ctx: StreamContext
+    value: Json, requester: Component, draft: RequestDraft, ctx: StreamContext, path: str = ""
 ) -> dict[str, Json]:
-    """A JSON body; members on its top level with the page token are kept apart."""
+    """A JSON body, or the object at ``path`` in it; members with the page token are kept apart."""
     found: dict[str, Json] = {}
     for name, text in members_of(value).items():
         is_token = isinstance(text, str) and "page_token" in roots_of(ctx.fold(text, requester))
+        here = f"{path}\0{name}" if path else name
         if is_token:
-            draft.token_places.append(("body", name, ctx.fold(text, requester)))
+            draft.token_places.append(("body", here, ctx.fold(text, requester)))
+        elif "next_page_token" in str(text) and isinstance(text, Mapping):
+            found[name] = _json_members(text, requester, draft, ctx, here)
         elif "next_page_token" in str(text):
             raise NotImportable(f"puts the page token into {name}: {shown(str(text))}", requester)
         else:

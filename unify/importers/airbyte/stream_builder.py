@@ -17,7 +17,7 @@ from unify.importers.airbyte.paginators import read_paginator
 from unify.importers.airbyte.partitions import ForEachPlan, ParentFinder, PartitionReader
 from unify.importers.airbyte.records import RecordPlan, described_columns, read_records
 from unify.importers.airbyte.requests import RequestDraft, is_usable_path, read_request, split_address
-from unify.importers.common.documents import line_of, members_of
+from unify.importers.common.documents import line_of, members_of, text_of
 from unify.importers.common.names import describe, variables_in
 from unify.importers.model import (
     AuthOffer,
@@ -64,7 +64,7 @@ def build_stream(
     cursor = read_cursor(members_of(incremental), draft, ctx)
     paging = read_paginator(retriever.get("paginator"), draft, ctx)
     records = read_records(stream, retriever, ctx)
-    auths = read_auths(requester.get("authenticator"), ctx)
+    auths = _read_auths(requester.get("authenticator"), draft, ctx)
     plan = partitions.plan(_used_variables(draft, records))
     _check_request(draft, cursor, stream)
     parts = _StreamParts(draft, records, cursor, paging, plan)
@@ -77,6 +77,16 @@ def build_stream(
     return BuiltStream(
         _with_errors(table, rules), draft.address, auths, dict(ctx.partition), plan.stored, line_of(stream)
     )
+
+
+def _read_auths(authenticator: Json, draft: RequestDraft, ctx: StreamContext) -> list[AuthOffer]:
+    """The ways to authenticate. A key in the body is a part of each request."""
+    auth = members_of(authenticator)
+    option = members_of(auth.get("inject_into"))
+    if type_of(auth) == "ApiKeyAuthenticator" and text_of(option.get("inject_into")).startswith("body_"):
+        draft.inject(option, ctx.text(auth.get("api_token"), auth), ctx)
+        return []
+    return read_auths(authenticator, ctx)
 
 
 def _check_request(draft: RequestDraft, cursor: CursorPlan, stream: Component) -> None:
@@ -137,6 +147,7 @@ def _table(stream: Component, name: str, parts: _StreamParts, ctx: StreamContext
         format=records.format,
         csv=records.csv,
         rows=records.rows,
+        rows_name=records.rows_name,
         where=records.where,
         key=key,
         columns=columns,

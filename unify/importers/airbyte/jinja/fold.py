@@ -178,6 +178,8 @@ class Folder:
         match target:
             case Ref(root="partition") if not target.steps and step in _INTERVAL_MEMBERS:
                 return Ref("interval", (step,))
+            case Ref(root="interval") if not target.steps and step not in _INTERVAL_MEMBERS:
+                return Ref("partition", (step,))
             case Ref(root="page_token") if step == "next_page_token":
                 return target
             case Ref():
