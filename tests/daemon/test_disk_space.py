@@ -199,7 +199,7 @@ for turn in range(3):
             time.sleep(0.02)
     print(waiting)
     with Lake(home.settings) as lake:
-        assert lake.read("select count(*) from test.rows") == [(100,)]
+        assert lake.read("select count(*) from lake.test.rows") == [(100,)]
     disk.free_disk(small)
     ends = [ended(job) for job in accepted]
     ill = [job for job in ends if job.state is not JobState.DONE]

@@ -56,7 +56,8 @@ def test_clearing_removes_the_rows_and_keeps_the_history(lake: Lake) -> None:
     assert catalog.clear_table(lake, table) is True
     assert catalog.clear_table(lake, table) is False
     assert catalog.stored_tables(lake) == {}
-    assert fetch_rows(lake, "select action, rows_deleted from unify.loads") == [("load", 0), ("clear", 1)]
+    actions = fetch_rows(lake, "select action, rows_deleted from lake._unify.loads")
+    assert actions == [("load", 0), ("clear", 1)]
 
 
 def test_a_table_that_a_statement_dropped_is_not_stored(lake: Lake) -> None:

@@ -61,7 +61,7 @@ def test_a_torn_line_leaves_its_file_without_one(lake: Lake) -> None:
 def test_a_commit_needs_none(lake: Lake) -> None:
     (lake.path / CHECKSUM_FILE).mkdir()
     lake.execute("create table a as select 1 as i")
-    assert lake.read("select i from lake.a") == [(1,)]
+    assert lake.read("select i from lake.main.a") == [(1,)]
 
 
 def test_a_failed_statement_records_nothing_that_a_check_would_need(lake: Lake) -> None:

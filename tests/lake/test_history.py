@@ -38,7 +38,7 @@ def load(lake: Lake, name: str) -> datetime:
 
 
 def count_at(lake: Lake, moment: datetime) -> object:
-    assert ledger.latest_loads(lake)  # every query reads the ledger first
+    assert ledger.recorded_loads(lake)  # reads the ledger through DuckLake
     found = lake.execute(f"SELECT count(*) FROM c.first AT (TIMESTAMP => TIMESTAMPTZ '{moment.isoformat()}')")
     return next(found.batches())[0][0]
 

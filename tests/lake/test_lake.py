@@ -384,7 +384,7 @@ with Lake(settings_for_home(Path(sys.argv[1]))) as lake:
         def read() -> None:
             with Lake(settings, read_only=True) as reader:
                 while not stop.wait(0.005):
-                    [(count,)] = reader.read("select count(*) from t")
+                    [(count,)] = reader.read("select count(*) from lake.main.t")
                     if count % 100:
                         torn.append(count)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.stores import create_home, fetch_rows
 from unify.errors import QueryError
-from unify.lake import ledger
+from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
 from unify.lake.maintenance import run_maintenance
 from unify.model import LoadRecord, TableName
@@ -106,14 +106,54 @@ def test_files_left_by_a_crash_are_set_aside_after_a_day_and_deleted_after_thirt
 
 
 def test_maintenance_does_not_change_the_ledger(lake: Lake) -> None:
-    for number in range(20):
-        record = LoadRecord(number, f"u{number}", "load", TableName("github", f"t{number % 3}"), "success")
-        with lake.write_transaction() as connection:
-            ledger.insert_load(connection, record)
+    with lake.write_transaction() as connection:
+        connection.execute("create schema lake.github")
+        for number in range(3):
+            connection.execute(f"create table lake.github.t{number} as select 1 as id")
+    _insert_loads(lake, range(20))
     before = ledger.recorded_loads(lake)
+    assert dict(ledger.latest_loads(lake)) == dict(before)
     run_maintenance(lake, datetime.now(UTC))
-    assert dict(ledger.recorded_loads(lake)) == dict(before)
+    assert dict(ledger.recorded_loads(lake)) == dict(ledger.latest_loads(lake)) == dict(before)
     assert len(before) == 3
     found = ledger.find_load(lake, "u7")
     assert found is not None
     assert found.job == 7
+
+
+def test_the_latest_loads_are_found_in_files_and_among_inlined_rows(lake: Lake) -> None:
+    with lake.write_transaction() as connection:
+        connection.execute("create schema lake.github")
+        for number in range(3):
+            connection.execute(f"create table lake.github.t{number} as select 1 as id")
+    _insert_loads(lake, range(3))
+    run_maintenance(lake, datetime.now(UTC))
+    _insert_loads(lake, range(3, 5))
+    assert {str(table): load.job for table, load in ledger.latest_loads(lake).items()} == {
+        "github.t0": 3,
+        "github.t1": 4,
+        "github.t2": 2,
+    }
+    run_maintenance(lake, datetime.now(UTC))
+    catalog.clear_table(lake, TableName("github", "t1"))
+    lake.execute("drop table github.t2")
+    assert [str(table) for table in ledger.latest_loads(lake)] == ["github.t0"]
+    assert ledger.recorded_loads(lake).keys() > ledger.latest_loads(lake).keys()
+
+
+def _insert_loads(lake: Lake, jobs: Iterable[int]) -> None:
+    for job in jobs:
+        moment = datetime(2026, 1, 1, 12, 0, 0, job, tzinfo=UTC)
+        record = LoadRecord(
+            job,
+            f"u{job}",
+            "load",
+            TableName("github", f"t{job % 3}"),
+            "success",
+            seconds=job / 10,
+            cursor={"": f"'{job}'"},
+            started_at=moment,
+            finished_at=moment,
+        )
+        with lake.write_transaction() as connection:
+            ledger.insert_load(connection, record)

@@ -42,7 +42,7 @@ def shop(loader_home: LoaderHome) -> LoaderHome:
 
 def rows_of(shop: LoaderHome, table: str, *columns: str) -> list[tuple[Any, ...]]:
     with Lake(shop.settings) as lake:
-        return lake.read(f"select {', '.join(columns)} from shop.{table} order by all")
+        return lake.read(f"select {', '.join(columns)} from lake.shop.{table} order by all")
 
 
 def serve(shop: LoaderHome, *rows: Mapping[str, object]) -> None:

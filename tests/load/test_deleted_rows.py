@@ -27,7 +27,7 @@ def change_spec(shop: LoaderHome, old: str, new: str) -> None:
 
 def stored(shop: LoaderHome, table: str) -> list[tuple[object, ...]]:
     with Lake(shop.settings) as lake:
-        return lake.read(f"select id, updated_at::varchar from shop.{table} order by all")
+        return lake.read(f"select id, updated_at::varchar from lake.shop.{table} order by all")
 
 
 QUERY = "select distinct id as order_id from orders where id < 3"
@@ -269,7 +269,7 @@ class TestGoneParents:
 
     def lines(self, shop: LoaderHome) -> list[tuple[object, ...]]:
         with Lake(shop.settings) as lake:
-            return lake.read("select order_id, sku from shop.lines order by all")
+            return lake.read("select order_id, sku from lake.shop.lines order by all")
 
     @pytest.mark.parametrize(("status", "left"), [(410, [(1, "a")]), (404, [(1, "a"), (2, "b"), (2, "c")])])
     def test_a_skipped_410_deletes_the_rows_of_its_parent(

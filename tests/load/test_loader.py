@@ -63,7 +63,7 @@ def test_a_load_without_rows_is_staged(shop: LoaderHome) -> None:
     shop.api.serve("/orders", pages=[[]])
     assert shop.publish("orders").rows_total == 0
     with Lake(shop.settings) as lake:
-        assert lake.read("select count(*) from shop.orders") == [(0,)]
+        assert lake.read("select count(*) from lake.shop.orders") == [(0,)]
 
 
 def test_a_load_with_missing_parents_reports_them_and_sends_no_request(shop: LoaderHome) -> None:
@@ -85,7 +85,7 @@ def test_each_parent_row_is_requested_once_with_its_own_cursor(shop: LoaderHome)
     targets = {since(request) for request in shop.api.requests[before:]}
     assert targets == {"/orders/1/lines?2026-01-01T00:00:00Z", "/orders/2/lines?2026-01-02T00:00:00Z"}
     with Lake(shop.settings) as lake:
-        assert lake.read("select order_id, sku from shop.lines order by all") == [
+        assert lake.read("select order_id, sku from lake.shop.lines order by all") == [
             (1, "a"),
             (2, "b"),
             (2, "c"),
@@ -132,7 +132,7 @@ def test_a_column_without_values_takes_any_type_later(shop: LoaderHome) -> None:
     shop.api.serve("/changes", pages=[[{"id": 2, "n": 7, "updated_at": "2026-01-02T00:00:00Z"}]])
     shop.publish("changes", Action.REFRESH)
     with Lake(shop.settings) as lake:
-        assert lake.read("select id, n, typeof(n) from shop.changes order by id") == [
+        assert lake.read("select id, n, typeof(n) from lake.shop.changes order by id") == [
             (1, None, "BIGINT"),
             (2, 7, "BIGINT"),
         ]

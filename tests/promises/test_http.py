@@ -67,7 +67,7 @@ def test_an_error_is_never_a_shorter_table(
         if StagingArea(shop.settings.staging).find_staged_load(job) is not None:
             short.append(f"{kind} on page {at} of {pages}")
     with Lake(shop.settings, read_only=True) as lake:
-        assert lake.read("select count(*) from shop.orders") == [(3,)]
+        assert lake.read("select count(*) from lake.shop.orders") == [(3,)]
     shop.loading.close()
     print(f"{runs} loads, {len(kinds)} kinds of error: {len(short)} short tables, the stored one unchanged")
     assert short == []

@@ -165,11 +165,11 @@ def assert_killed_publishers_lose_nothing(
                 survivor.communicate(timeout=60)
                 assert survivor.returncode == 0
                 assert lake.read(
-                    "select count(*), count(distinct id), min(version), max(version) from github.pulls"
+                    "select count(*), count(distinct id), min(version), max(version) from lake.github.pulls"
                 ) == [(total, total, low, version)]
                 assert not reader.errors
                 assert reader.seen <= allowed
-        [(loads, distinct)] = lake.read("select count(*), count(distinct uid) from unify.loads")
+        [(loads, distinct)] = lake.read("select count(*), count(distinct uid) from lake._unify.loads")
         assert loads == distinct == rounds + 1
 
 

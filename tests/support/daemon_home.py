@@ -114,8 +114,8 @@ class DaemonHome:
 
     def count_rows(self, table: str, schema: str = "test") -> int:
         with Lake(self.settings, read_only=True) as lake:
-            [(count,)] = lake.read(f"select count(distinct id) from {schema}.{table}")
-            [(all_rows,)] = lake.read(f"select count(*) from {schema}.{table}")
+            [(count,)] = lake.read(f"select count(distinct id) from lake.{schema}.{table}")
+            [(all_rows,)] = lake.read(f"select count(*) from lake.{schema}.{table}")
         assert count == all_rows
         return int(str(count))
 

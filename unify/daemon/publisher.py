@@ -146,7 +146,7 @@ class PublishHandler:
     def read_ahead(self) -> None:
         """Read the catalog, which the last command may have changed, before the next load waits for it."""
         if self._lake is not None:
-            ledger.find_load(self._lake, "")
+            ledger.read_ahead(self._lake)
 
     def close(self) -> None:
         if self._lake is not None:

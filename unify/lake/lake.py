@@ -281,7 +281,10 @@ class Lake:
             cursor.close()
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return all rows of an internal query on committed data, whatever transaction the user has open."""
+        """Return all rows of an internal query on committed data, whatever transaction the user has open.
+
+        ``sql`` names the lake, as in ``lake.s.t``.
+        """
         try:
             return self._fetch_rows(sql, parameters)
         except StoreError as error:
@@ -295,10 +298,10 @@ class Lake:
 
     @contextmanager
     def read_connection(self) -> Iterator[DuckDBPyConnection]:
-        """Yield the connection for internal queries; one thread at a time."""
+        """Yield the connection for internal queries, which name the lake; one thread at a time."""
         with self._internal_lock, self._translate_errors():
             if self._internal_connection is None:
-                self._internal_connection = self.cursor()
+                self._internal_connection = self.cursor(uses_lake=False)
             yield self._internal_connection
 
     @contextmanager
@@ -406,6 +409,11 @@ class Lake:
         """Create ``unify.NAME`` if it does not exist; ``columns`` as (name, DuckDB type)."""
         with self._translate_errors():
             system_schema.create_table(self._connection, name, columns)
+
+    def create_system_view(self, name: str) -> None:
+        """Create ``unify.NAME``, a view of a table of the lake, if it does not exist."""
+        with self._translate_errors():
+            system_schema.create_lake_view(self._connection, name)
 
     def replace_system_table(
         self, name: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]]

@@ -14,6 +14,8 @@ from unify.errors import Interrupted, StoreError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from unify.config.settings import Settings
+
 Value = TypeVar("Value")
 
 CATALOG = "lake"  # the name under which DuckDB has the lake attached
@@ -49,6 +51,12 @@ class Reader(Protocol):
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]: ...
 
     def read_cached(self, name: str, read: Callable[[], Value], /) -> Value: ...
+
+
+class FileReader(Reader, Protocol):
+    """A reader that can also read the lake's files."""
+
+    settings: Settings
 
 
 class Writer(Protocol):

@@ -1,8 +1,8 @@
 """The schema ``unify``: system tables in an in-memory catalog beside the lake.
 
-``unify.loads`` and ``unify.discarded`` are views of lake tables. The others are snapshots, filled when a
-query names them. DuckDB never attaches queue.db: two SQLite libraries on one file in one process drop
-each other's locks.
+``unify.loads`` and ``unify.discarded`` are views of lake tables. The others are snapshots. Each is created,
+and filled, when a query names it. DuckDB never attaches queue.db: two SQLite libraries on one file in one
+process drop each other's locks.
 """
 
 from __future__ import annotations
@@ -22,21 +22,29 @@ if TYPE_CHECKING:
 SYSTEM_CATALOG = "unify"
 
 
+# Views of the lake's own tables; creating both takes 6 ms, for which DuckDB resolves their columns.
+LAKE_VIEWS = {
+    "loads": """SELECT job, uid, connection, table_name AS "table", action, status, reason,
+            rows_read, rows_written, rows_inserted, rows_updated, rows_deleted, rows_discarded,
+            rows_total, requests, bytes, seconds, cursor, error, started_at, finished_at
+        FROM lake._unify.loads""",
+    "discarded": """SELECT job, uid, connection, table_name AS "table", scope, "column", "value", reason,
+            "row"
+        FROM lake._unify.discarded""",
+}
+
+
 def attach_system_schema(connection: DuckDBPyConnection) -> None:
-    """Attach the catalog ``unify`` with its views."""
+    """Attach the catalog ``unify``, which is empty."""
     connection.execute(f"ATTACH ':memory:' AS {SYSTEM_CATALOG}")
-    connection.execute(
-        f"""CREATE VIEW {SYSTEM_CATALOG}.main.loads AS
-            SELECT job, uid, connection, table_name AS "table", action, status, reason,
-                   rows_read, rows_written, rows_inserted, rows_updated, rows_deleted, rows_discarded,
-                   rows_total, requests, bytes, seconds, cursor, error, started_at, finished_at
-            FROM lake._unify.loads"""
-    )
-    connection.execute(
-        f"""CREATE VIEW {SYSTEM_CATALOG}.main.discarded AS
-            SELECT job, uid, connection, table_name AS "table", scope, "column", "value", reason, "row"
-            FROM lake._unify.discarded"""
-    )
+
+
+def create_lake_view(connection: DuckDBPyConnection, name: str) -> None:
+    """Create the view ``unify.NAME``, one of LAKE_VIEWS, if it does not exist; see ``create_table``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE VIEW IF NOT EXISTS {SYSTEM_CATALOG}.main.{quoted(name)} AS {LAKE_VIEWS[name]}"
+        )
 
 
 def create_table(connection: DuckDBPyConnection, name: str, columns: Sequence[tuple[str, str]]) -> None:

@@ -23,6 +23,7 @@ from unify.interpreter.system_tables.lineage import lineage_rows
 from unify.interpreter.system_tables.schedules import schedule_rows, script_run_rows
 from unify.lake import catalog, type_changes
 from unify.lake.lake import Lake
+from unify.lake.system_schema import LAKE_VIEWS
 from unify.model import RowState
 from unify.writes.records import encode_values
 from unify.writes.store import WriteStore
@@ -255,6 +256,8 @@ class SystemTables:
         for name, shape in SYSTEM_TABLES.items():
             if name == "settings" or name in _ROW_READERS:
                 self.lake.create_system_table(name, shape.columns)
+        for name in LAKE_VIEWS:
+            self.lake.create_system_view(name)
 
     def refresh(self, names: Iterable[str], max_age: MaxAge) -> None:
         """Refill the named tables. Other names are ignored; DuckDB reports them."""
@@ -264,6 +267,8 @@ class SystemTables:
             elif (read := _ROW_READERS.get(name)) is not None:
                 rows = list(read(self.state))
             else:
+                if name in LAKE_VIEWS:
+                    self.lake.create_system_view(name)
                 continue
             self.lake.replace_system_table(name, SYSTEM_TABLES[name].columns, rows)
 
