@@ -32,6 +32,19 @@ def test_a_bound_parameter_imports_no_pandas_and_other_code_does() -> None:
 
 
 @pytest.mark.process
+def test_no_process_of_unify_imports_typing_extensions_for_msgspec() -> None:
+    code = "from unify.imports import skip_unneeded_packages as skip; skip(); import msgspec.inspect"
+    checks = (
+        "import sys; print({'typing_extensions', 'inspect'} & sys.modules.keys()); import typing_extensions"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", f"{code}; {checks}"], capture_output=True, text=True, check=True
+    )
+
+    assert outcome.stdout == "set()\n"
+
+
+@pytest.mark.process
 def test_a_load_of_a_database_does_without_the_parser_of_statements() -> None:
     code = "import sys, unify.load.relational_loader, unify.adapters.database.postgres.adapter"
     outcome = subprocess.run(

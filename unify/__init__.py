@@ -7,6 +7,7 @@ Modules that every package may import:
     text         text for people: escaped for terminals, counts, ages, spelling suggestions
     durations    parses and formats durations such as `15m` and `2 days`
     sizes        parses and formats sizes such as `20 GB`
+    patterns     regular expressions that are compiled when they are first used
     redaction    replaces secrets in messages, logs and addresses with ***
     version      the version of Unify
     imports      keeps packages out of Unify's own processes that nothing there needs
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 
     from unify.adapters.base import Adapter, Check, Listeners, Page, Read, Traffic
     from unify.adapters.rest.adapter import RESTAdapter
-    from unify.adapters.spec.model import Option
+    from unify.adapters.spec.elements import Option
     from unify.api.dbapi import (
         BINARY,
         DATETIME,
@@ -127,7 +128,7 @@ _LAZY_EXPORTS = {
     "NUMBER": "unify.api.dbapi",
     "NotSupportedError": "unify.api.dbapi",
     "OperationalError": "unify.api.dbapi",
-    "Option": "unify.adapters.spec.model",
+    "Option": "unify.adapters.spec.elements",
     "Page": "unify.adapters.base",
     "ProgrammingError": "unify.api.dbapi",
     "PythonSession": "unify.api.session",

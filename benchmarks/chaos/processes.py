@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _WORKER = "multiprocessing.spawn"
-_DAEMON = "unify.daemon.main"
+_DAEMON = "unify.daemon"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ Install = Callable[..., None]
 
 FAULTY = """
 import unify
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.adapters.base import Page
 from unify.model import TableDef
 

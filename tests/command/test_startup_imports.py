@@ -20,7 +20,7 @@ from tests.support.command import UnifyCommand
         (
             "from unify.cli.main import main; main(['-c', 'select 1'])",
             "duckdb importlib.metadata dataclasses subprocess hashlib zmq lark sqlglot prompt_toolkit yaml "
-            "unify.interpreter.interpreter unify.render.formats.projection "
+            "shutil unify.interpreter.interpreter unify.render.formats.projection "
             "unify.language.commands unify.model hashlib",
         ),
         (
@@ -30,12 +30,23 @@ from tests.support.command import UnifyCommand
             "unify.render.formats.projection unify.status.client",
         ),
         (
+            "from unify.imports import skip_unneeded_packages; skip_unneeded_packages(); "
+            "import unify.adapters.registry, unify.interpreter.interpreter",
+            "typing_extensions inspect dataclasses zoneinfo tempfile zmq lark sqlglot requests "
+            "unify.adapters.spec.model unify.adapters.spec.formats unify.status.client",
+        ),
+        (
+            "from unify.imports import skip_unneeded_packages; skip_unneeded_packages(); "
+            "import unify.daemon.main",
+            "typing_extensions inspect dataclasses zoneinfo duckdb _duckdb lark sqlglot requests urllib3 ssl",
+        ),
+        (
             "import unify.shell.repl, unify.shell.activity",
             "duckdb zmq lark sqlglot yaml unify.interpreter.interpreter unify.language.commands unify.model "
             "unify.language.statements unify.shell.completer unify.render.formats.values",
         ),
     ],
-    ids=["version", "constant", "lake", "first paint"],
+    ids=["version", "constant", "lake", "stored table", "daemon", "first paint"],
 )
 def test_startup_imports_no_unneeded_module(unify_process: UnifyCommand, code: str, left_out: str) -> None:
     command = [sys.executable, "-c", f"import sys; {code}; print(sorted(sys.modules))"]

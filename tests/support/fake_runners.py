@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+from msgspec.structs import replace
 
 from unify.config.settings import Settings
 from unify.errors import RateLimited, Unauthorized

@@ -5,15 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.adapters.spec.table_keys import ColumnDef, DeletedRows, ForEach, Incremental, RefreshSpec
 from unify.adapters.spec.write import RowOperation, WriteSpec
 from unify.config.secrets import Secret
@@ -105,8 +104,7 @@ class Page(Struct, frozen=True):
         return cls([msgspec.json.encode(row) for row in rows])
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(Struct, frozen=True):
     """One request, for ``unify.requests``. ``address`` is the URL without secrets."""
 
     method: str
@@ -132,8 +130,7 @@ class Traffic:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """The part of a table to read.
 
     ``parents``        rows of ``for_each``.
@@ -154,8 +151,7 @@ class Read:
     progress: ReadProgress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """The result of ``unify check``; ``identity`` is the user name, if the API returns it."""
 
     accepted: bool
@@ -164,8 +160,7 @@ class Check:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
+class Listeners(Struct, frozen=True):
     """Callbacks of an adapter that reads; it calls them from any of its threads."""
 
     traffic: Callable[[Traffic], None] = lambda _traffic: None
@@ -271,8 +266,7 @@ class TableConfig(Protocol):
     def deleted(self) -> DeletedRows | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class PluginTableConfig:
+class PluginTableConfig(Struct, frozen=True):
     """The configuration of a table of a Python adapter, whose rows are stored as they are."""
 
     key: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unify.adapters.base import TableConfig
     from unify.adapters.plugins import AdapterPlugin
     from unify.adapters.relation import RelationalAdapter
-    from unify.adapters.spec.model import Option
+    from unify.adapters.spec.elements import Option
     from unify.redaction import Redactor
 
 # Adapter name -> module and class.

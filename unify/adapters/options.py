@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from unify.adapters.spec import template
-from unify.adapters.spec.auth import OPTIONAL_KEYS, Auth
-from unify.adapters.spec.model import AdapterSpec, Option, TableSpec
+from unify.adapters.spec.elements import Option
 from unify.config.connections import Connection, resolve_option_values
 from unify.config.secrets import Secret
 from unify.errors import ConfigError
 from unify.text import did_you_mean
+
+if TYPE_CHECKING:
+    from unify.adapters.spec.auth import Auth
+    from unify.adapters.spec.model import AdapterSpec, TableSpec
 
 
 class ListOption(Option, frozen=True):
@@ -60,6 +62,9 @@ def choose_auth(spec: AdapterSpec, options: Mapping[str, str | Secret | None]) -
 
 
 def _required_options(auth: Auth) -> Sequence[str]:
+    from unify.adapters.spec import template
+    from unify.adapters.spec.auth import OPTIONAL_KEYS
+
     settings = {key: value for key, value in auth.settings.items() if key not in OPTIONAL_KEYS}
     return template.variable_names_in(settings)
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from unify.adapters.base import Adapter, Check, Listeners, Page, Read, TableWriter, Traffic
 from unify.adapters.formats.locate import OPEN_OBJECT, first_char
 from unify.adapters.options import check_plugin_options, check_refresh_tables, resolve_options
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.adapters.spec.write import WriteSpec
 from unify.config.connections import Connection
 from unify.config.secrets import Secret
@@ -167,8 +167,7 @@ def find_plugin(adapter: str) -> AdapterPlugin | None:
     return next((AdapterPlugin(adapter, label, _load_class(point)) for label, point in points.items()), None)
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterPlugin:
+class AdapterPlugin(Struct, frozen=True):
     """An adapter class. ``label`` names package and class in messages."""
 
     name: str

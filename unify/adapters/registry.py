@@ -20,7 +20,6 @@ from unify.adapters.spec.loader import (
     load_cached_spec,
     load_summary,
 )
-from unify.adapters.spec.model import AdapterSpec, apply_schedules
 from unify.config.connections import Connection
 from unify.errors import ConfigError, UnknownName
 from unify.model import TableDef
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from unify.adapters.base import Adapter, Check, Listeners, TableConfig
     from unify.adapters.plugins import AdapterPlugin
     from unify.adapters.relation import RelationalAdapter
+    from unify.adapters.spec.model import AdapterSpec
     from unify.adapters.spec.write import WriteSpec
     from unify.redaction import Redactor
 
@@ -111,7 +111,6 @@ def check_relational(
     Raises the errors of ``open_relational``, ConfigError for the settings of a table, SourceError.
     """
     from contextlib import closing
-    from dataclasses import replace
 
     from unify.adapters.table_settings import check_tables
     from unify.engine.connection import open_database
@@ -159,7 +158,16 @@ def describe_adapter(
         return found.list_tables(connection)
     summary = load_summary(found, summaries_folder)
     check_options(connection, summary)
-    return apply_schedules(summary.tables, connection.refresh)
+    return _apply_schedules(summary.tables, connection.refresh)
+
+
+def _apply_schedules(tables: Sequence[TableDef], refresh: Mapping[str, float]) -> Sequence[TableDef]:
+    """Replace the schedules of the spec by those of a connection, in seconds by table."""
+    if not refresh:
+        return tables
+    return [
+        replace(table, refresh_every_s=refresh.get(table.name, table.refresh_every_s)) for table in tables
+    ]
 
 
 def describe_table_config(connection: Connection, folders: Sequence[Path], table: str) -> TableConfig | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from msgspec import Struct
 
 from unify.adapters.base import Check
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.adapters.spec.table_keys import RefreshStrategy
 from unify.config.connection_tables import DEFAULT_TABLE_SETTINGS, TableSettings
 from unify.config.secrets import Secret

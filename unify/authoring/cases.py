@@ -14,7 +14,8 @@ from msgspec import Struct, field
 
 from unify.adapters.rest.pushdown import missing_filters
 from unify.adapters.spec.auth import Json
-from unify.adapters.spec.formats import AnyRequestLine, ColumnName, HeaderName, Name
+from unify.adapters.spec.elements import Name
+from unify.adapters.spec.formats import AnyRequestLine, ColumnName, HeaderName
 from unify.adapters.spec.model import AdapterSpec, Headers, StatusCode
 from unify.adapters.spec.parse import ProblemReport, parse_file
 from unify.adapters.spec.schema import TextFormat, doc

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from unify.adapters.spec.elements import Option
 from unify.adapters.spec.loader import bundled_specs_folder, load_spec
-from unify.adapters.spec.model import AdapterSpec, Option, TableSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.durations import format_duration
 
 INTRODUCTION = """\

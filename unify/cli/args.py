@@ -29,6 +29,7 @@ ROW_OPERATIONS = (
     "restore",
 )  # those of ``adapters.spec``, imported later
 IMPORT_FORMATS = ("airbyte", "openapi", "dlt", "postman", "har", "curl")  # those of ``importers``, likewise
+_FIRST_WORDS = frozenset(task.partition(" ")[0] for task in usage.COMMAND_HELP)
 ROLES = ("reader", "loader", "writer")  # those of ``servers.users``, which is imported later
 
 
@@ -42,10 +43,20 @@ class HelpRequested(Exception):
 
 def parse_arguments(arguments: Sequence[str]) -> Invocation:
     """Parse the command line. Raises UsageError, or HelpRequested with the text to print."""
+    if not any(argument in _FIRST_WORDS for argument in arguments):
+        try:
+            return _parse(arguments, with_commands=False)
+        except (UsageError, HelpRequested):
+            pass  # the text has to name the commands
+    return _parse(arguments, with_commands=True)
+
+
+def _parse(arguments: Sequence[str], *, with_commands: bool) -> Invocation:
+    """Parse the command line; without commands, whose parsers take as long as all other steps."""
     repeatable = _RepeatableOptions()
     options = _build_option_parser(repeatable)
     _reject_unknown_options(arguments, options)
-    values = vars(_build_parser(options, arguments).parse_args(arguments))
+    values = vars(_build_parser(options, arguments, with_commands=with_commands).parse_args(arguments))
     values.pop("action", None)  # the second word of a command; ``task`` has both
     if (group := values.pop("group", "")) and "task" not in values:
         about = usage.COMMAND_HELP[group]
@@ -112,7 +123,14 @@ def _help_text(parser: argparse.ArgumentParser) -> str:
     return f"usage: {parser.usage}\n\n{parser.description}\n\nunify --help lists the options.\n"
 
 
-def _build_parser(options: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _argument_formatter(prog: str) -> argparse.HelpFormatter:
+    """The formatter that checks each added option. Without a width it would import shutil, 2 ms."""
+    return argparse.HelpFormatter(prog, width=80)
+
+
+def _build_parser(
+    options: argparse.ArgumentParser, arguments: Sequence[str], *, with_commands: bool
+) -> argparse.ArgumentParser:
     """Return the parser of the command line; only commands that ``arguments`` name get their options."""
     root = _Parser(
         prog="unify",
@@ -123,6 +141,8 @@ def _build_parser(options: argparse.ArgumentParser, arguments: Sequence[str]) ->
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if not with_commands:
+        return root
     commands: Any = root.add_subparsers(title="commands", metavar="", prog="unify", parser_class=_Parser)
     groups: dict[str, Any] = {"": commands}
     for task, about in usage.COMMAND_HELP.items():
@@ -178,7 +198,7 @@ def known_options() -> tuple[CommandLineOption, ...]:
 
 def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
     """Return a parser of all options, without defaults: a default would override a value given earlier."""
-    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS, formatter_class=_argument_formatter)
     add = options.add_argument
 
     def add_repeatable(name: str, into: list[Any], **rest: Any) -> None:

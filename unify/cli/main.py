@@ -16,11 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments == ["--version"] and sys.stdout is not None:
         return _print_version()
     gc.set_threshold(GC_THRESHOLD)
-    from unify.cli.bootstrap import open_interpreter, run_command
-    from unify.imports import skip_unneeded_packages
-
     if argv is None:
+        from unify.imports import skip_unneeded_packages
+
         skip_unneeded_packages()
+    from unify.cli.bootstrap import open_interpreter, run_command
 
     try:
         return run_command(arguments, open_interpreter)

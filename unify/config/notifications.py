@@ -16,8 +16,9 @@ Values may be references, as in connections.yaml.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from unify.config import yaml
 from unify.config.secrets import EnvironmentVariable, UnresolvedReference, parse_reference, resolve_reference
@@ -34,16 +35,14 @@ _KNOWN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Webhook:
+class Webhook(Struct, frozen=True):
     """A URL that receives each notification as JSON."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True):
     """A mail server and the addresses of each notification. ``to`` are separated by commas."""
 
     host: str
@@ -54,8 +53,7 @@ class Mail:
     password: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Notifications:
+class Notifications(Struct, frozen=True):
     """The targets of notifications, with resolved values. ``secrets`` are the values of references."""
 
     webhook: Webhook | None = None

@@ -1,6 +1,6 @@
 """The daemon process: one a home folder; it runs the jobs of the queue and outlives every shell.
 
-``status.launch`` starts ``python -m unify.daemon.main --home H``; ``unify daemon run`` calls ``main`` in the
+``status.launch`` starts ``python -m unify.daemon --home H``; ``unify daemon run`` calls ``main`` in the
 foreground. The daemon takes the instance lock first, then its epoch, then binds the sockets.
 """
 
@@ -263,8 +263,8 @@ def _handle_signals(wakeup_pipe: WakeupPipe, stop: Callable[[], None]) -> Iterat
 
 
 def run_detached(arguments: Sequence[str], runner: TaskRunner | None = None) -> int:
-    """Run the daemon as its own process: ``python -m unify.daemon.main``."""
-    parser = argparse.ArgumentParser(prog="python -m unify.daemon.main")
+    """Run the daemon as its own process: ``python -m unify.daemon``."""
+    parser = argparse.ArgumentParser(prog="python -m unify.daemon")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--tenant", default=DEFAULT_TENANT)
     parser.add_argument("--workers", type=int)
@@ -306,5 +306,5 @@ def _write_ready_byte(descriptor: int | None) -> None:
         os.close(descriptor)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # as a shell of an older version starts it
     sys.exit(run_detached(sys.argv[1:]))

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from unify.config.notifications import SMTP_PORT, SMTPS_PORT, Mail, Notifications, Webhook, load_notifications
 from unify.daemon.log import DaemonLog
@@ -27,8 +28,7 @@ RECOVERED = "notify.recovered"
 MAX_PENDING = 1000  # further ones are dropped, and logged
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """``event`` is that of the daemon's log; ``subject`` a table or script."""
 
     event: str

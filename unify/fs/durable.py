@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -41,6 +40,8 @@ def remove_tree(folder: Path) -> None:
     """Remove a folder with all it has; other threads and processes may be removing it, too."""
     while folder.exists():
         with suppress(FileNotFoundError):  # another one removed an entry first
+            import shutil  # 2 ms at the start of each process
+
             shutil.rmtree(folder)
 
 

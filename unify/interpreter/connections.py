@@ -21,8 +21,9 @@ from unify.text import did_you_mean
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from unify.adapters.spec.elements import View
     from unify.adapters.spec.loader import SpecSummary
-    from unify.adapters.spec.model import AdapterSpec, TableSpec, View
+    from unify.adapters.spec.model import AdapterSpec, TableSpec
     from unify.config.connection_tables import TableSettings
     from unify.config.connections import Connection, Connections
     from unify.redaction import Redactor

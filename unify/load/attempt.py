@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+
+from msgspec.structs import replace
 
 from unify.adapters import registry
 from unify.adapters.base import Adapter, Listeners, Page, ScopeWindow, Traffic

@@ -11,13 +11,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from unify.adapters.base import Page, PagePosition, ScopeWindow
 from unify.convert.chunks import CHUNK_FILES, ChunkReader, ChunkWriter, LineParser, MarkerKeys, Segment
@@ -178,8 +178,7 @@ class CheckpointWriter:
         self._file.write(msgspec.json.encode(line) + b"\n")
 
 
-@dataclass(frozen=True, slots=True)
-class KeptPage:
+class KeptPage(Struct, frozen=True):
     """A page of an earlier attempt; ``values`` are its columns."""
 
     line: PageLine
@@ -191,8 +190,7 @@ class DamagedCheckpoint(Exception):
     """The chunks do not hold the rows that the checkpoint names."""
 
 
-@dataclass(slots=True)
-class Checkpoint:
+class Checkpoint(Struct):
     """The checkpoint that an earlier attempt left in ``folder``.
 
     ``complete``  the scopes and windows of which every page was read.

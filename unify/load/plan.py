@@ -7,11 +7,11 @@ other files, load an extension or attach a database.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from unify.adapters import registry
 from unify.adapters.base import ParentRow, Read, TableConfig

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct, field
 
 from unify.engine import errors
 from unify.errors import UnifyError, escape_surrogates
@@ -26,8 +26,7 @@ MAX_ERROR_CHARS = 2000  # characters of an error message
 _NO_SECRETS = Redactor()  # still replaces what is a credential by its form
 
 
-@dataclass(frozen=True, slots=True)
-class LoadTask:
+class LoadTask(Struct, frozen=True):
     """One load for a worker.
 
     ``folder``       the staging folder, empty.
@@ -44,12 +43,15 @@ class LoadTask:
     origin: ConfigPaths
     home: str
     folder: str
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
     start_at: datetime | None = None
 
+    def __repr__(self) -> str:
+        """Without the environment."""
+        return f"LoadTask(job={self.job}, attempt={self.attempt}, action={self.action}, table={self.table})"
 
-@dataclass(frozen=True, slots=True)
-class LoadProgress:
+
+class LoadProgress(Struct, frozen=True):
     """Progress of a load. ``bytes`` counts response bodies; ``waiting_until`` ends a rate limit.
 
     ``resumed``     what earlier attempts have read: ``9,999 of 10,000 parents``.
@@ -68,8 +70,7 @@ class LoadProgress:
     rows_total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a load did not work: an error of ours by its class name, or a bug by its own.
 
     ``bug`` is set where the program, not the source, is at fault; ``trace`` then says where.
@@ -83,8 +84,7 @@ class Failure:
     trace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBatch:
+class RequestBatch(Struct, frozen=True):
     """The requests of a load since the previous batch, oldest first."""
 
     job: int
@@ -101,8 +101,7 @@ class TaskStatus(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(Struct, frozen=True):
     """The last message about a task. ``every_s`` is the refresh interval in its configuration.
 
     ``parents_action``  what to do with the ``missing`` tables: REFRESH if they are stored and out of date.

@@ -12,10 +12,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+
+from msgspec.structs import replace
 
 from unify.adapters import registry
 from unify.adapters.relation import RelationalAdapter, SourceLoad, SourceTable

@@ -6,9 +6,9 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Callable, Set
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from unify import version
 from unify.adapters import registry
@@ -61,8 +61,7 @@ def _values_digest(planned: PlannedLoad, task: LoadTask, uid: str) -> str:
     return hmac.new(uid.encode(), encoded, hashlib.sha256).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Resumption:
+class Resumption(Struct, frozen=True):
     """What this attempt has of the one before, and the number of its pages."""
 
     progress: ReadProgress | None = None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from unify.errors import UnifyError
+from unify.imports import skip_unneeded_packages
 from unify.load.protocol import (
     MAX_MESSAGE_BYTES,
     LoadProgress,
@@ -53,6 +54,7 @@ class TaskRunner(Protocol):
 def worker_main(pipe: Connection, runner: TaskRunner) -> None:
     """Run tasks until the daemon closes the pipe or exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a foreground daemon is the daemon's to handle
+    skip_unneeded_packages()  # a worker that was not forked is a process of its own
     line = _DaemonPipe(pipe)
     threading.Thread(target=_watch_daemon, args=(line,), name="watchdog", daemon=True).start()
     with suppress(UnifyError):

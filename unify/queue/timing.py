@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -147,6 +146,8 @@ def parse_zone(name: str) -> tzinfo:
     if fixed := _OFFSET_PATTERN.fullmatch(name):
         sign = -1 if fixed[1] == "-" else 1
         return timezone(sign * timedelta(hours=int(fixed[2]), minutes=int(fixed[3])))
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # 3 ms, which schedules without a zone do not need
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -164,6 +165,8 @@ def local_zone_name(tz_variable: str | None, now: datetime) -> str:
 
 
 def _system_zone_name() -> str:
+    from zoneinfo import ZoneInfoNotFoundError
+
     import tzlocal
 
     try:
@@ -184,6 +187,8 @@ def _offset_text(now: datetime) -> str:
 
 
 def _load_pytz_zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo
+
     import pytz
 
     try:

@@ -11,12 +11,12 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, takewhile
 from typing import cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.base import LostResponse, TableWriter
 from unify.adapters.spec.write import RowOperation, WriteLimits

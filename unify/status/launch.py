@@ -26,7 +26,7 @@ START_TIMEOUT_S = 20.0  # a cold start takes well under 2 s, on a machine under 
 MAX_STARTS = 2  # if the first daemon dies before it replies
 PING_TIMEOUT_S = 2.0  # then the instance lock is tested
 STOP_TIMEOUT_S = 15.0  # the daemon itself ends within 10 s
-DAEMON_MODULE = "unify.daemon.main"  # by name: this layer starts the daemon, but must not import it
+DAEMON_MODULE = "unify.daemon"  # by name: this layer starts the daemon, but must not import it
 OUTPUT_FILE = "daemon.out"  # stdout and stderr of the daemon: errors from before its log is open
 
 

@@ -6,12 +6,12 @@ A message larger than ``MAX_MESSAGE_BYTES`` is refused unread.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct, field
 
 from unify.model import LoaderStatus
 
@@ -38,18 +38,20 @@ class DaemonRequestType(StrEnum):
     ENVIRONMENT = "environment"
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonRequest:
+class DaemonRequest(Struct, frozen=True):
     """A request. ``environment`` may hold secrets and is not shown."""
 
     id: int
     ask: DaemonRequestType
     job: int | None = None
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Without the environment."""
+        return f"DaemonRequest(id={self.id}, ask={self.ask}, job={self.job})"
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonInfo:
+class DaemonInfo(Struct, frozen=True):
     """One start of the daemon.
 
     ``busy``     number of loads and scripts in progress.
@@ -64,8 +66,7 @@ class DaemonInfo:
     waiting: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusSnapshot:
+class StatusSnapshot(Struct, frozen=True):
     """The status of every recent job after event ``sequence`` of ``epoch``."""
 
     epoch: int
@@ -73,8 +74,7 @@ class StatusSnapshot:
     statuses: tuple[LoaderStatus, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonReply:
+class DaemonReply(Struct, frozen=True):
     """The reply to the request of the same ``id``; ``error`` says why it was refused."""
 
     id: int
@@ -83,8 +83,7 @@ class DaemonReply:
     snapshot: StatusSnapshot | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StatusEvent:
+class StatusEvent(Struct, frozen=True):
     """A new status of one job. Within an epoch, sequence numbers have no gaps."""
 
     epoch: int
@@ -92,8 +91,7 @@ class StatusEvent:
     status: LoaderStatus
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionWelcome:
+class SubscriptionWelcome(Struct, frozen=True):
     """Sent to a new subscriber only: it will receive every event after ``sequence``."""
 
     epoch: int

@@ -7,13 +7,12 @@ write to the file, a copy of it is read, and writing raises StoreError.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unify.errors import NewerVersion, StoreError
 from unify.fs import durable
@@ -26,6 +25,9 @@ from unify.fs.sqlite import (
     roll_back,
     schema_version,
 )
+
+if TYPE_CHECKING:
+    import tempfile
 
 SCHEMA_FILE = Path(__file__).with_name("writes_schema.sql")
 STATEMENTS_FILE = Path(__file__).with_name("writes.sql")
@@ -107,6 +109,9 @@ class WriteDatabase:
         if not self.path.exists() or all(os.access(path, os.W_OK) for path in existing):
             durable.create_private_file(self.path)
             return self.path
+        import shutil
+        import tempfile
+
         self._copy_folder = tempfile.TemporaryDirectory(prefix="unify-writes-")
         copy = Path(self._copy_folder.name) / self.path.name
         for suffix in ("", "-wal"):  # SQLite reads a WAL only where it can write

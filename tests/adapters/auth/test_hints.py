@@ -10,7 +10,7 @@ from tests.support.authenticated_api import MakeAdapter
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from unify.adapters.base import Read
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.adapters.spec.paging import Paging
 from unify.errors import Unauthorized
 

@@ -13,7 +13,8 @@ from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import ClientOptions, Request, is_unprotected
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import AdapterSpec, Option, TableSpec
+from unify.adapters.spec.elements import Option
+from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.config.secrets import Secret
 from unify.errors import ConfigError
 

@@ -12,7 +12,8 @@ from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.rest_tables import MakeAdapter, child_table, decode_rows, numbered_pages, table
 from unify.adapters.base import Read
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import CheckSpec, Limits, Option
+from unify.adapters.spec.elements import Option
+from unify.adapters.spec.model import CheckSpec, Limits
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.table_keys import ColumnDef, RefreshSpec
 from unify.config.secrets import Secret

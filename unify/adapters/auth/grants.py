@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from unify.adapters.auth.base import AuthConfig, build_bearer_auth
 from unify.adapters.auth.oauth import OAuthClient

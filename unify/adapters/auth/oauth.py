@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from unify.adapters.auth.base import AuthConfig
 from unify.adapters.auth.token_cache import CachedToken
@@ -33,12 +33,15 @@ _GRANT_ERRORS = frozenset(
 _SECRET_FIELDS = ("access_token", "refresh_token", "id_token", "device_code")
 
 
-@dataclass(frozen=True, slots=True)
-class TokenResponse:
+class TokenResponse(Struct, frozen=True):
     """A response of the server; ``fields`` are its members, none if it is not a JSON object."""
 
     response: Response
-    fields: Mapping[str, Any] = field(repr=False)
+    fields: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Without the fields, which hold tokens."""
+        return f"TokenResponse({self.response!r})"
 
     @classmethod
     def parse(cls, response: Response) -> TokenResponse:

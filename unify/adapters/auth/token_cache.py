@@ -11,10 +11,10 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from unify.adapters.http.messages import origin_of
 from unify.config import keyring
@@ -28,24 +28,26 @@ KEYRING_SERVICE = "unify-tokens"
 LOCK_TIMEOUT_S = 150.0  # longer than a token request may take; see http.messages.Timeouts
 
 
-@dataclass(frozen=True, slots=True)
-class CachedToken:
+class CachedToken(Struct, frozen=True):
     """A token.
 
     ``good_until``     seconds since 1970; None: valid until the API refuses it.
     ``refresh_token``  "" if the server issued none.
     """
 
-    token: str = field(repr=False)
+    token: str
     good_until: float | None = None
-    refresh_token: str = field(default="", repr=False)
+    refresh_token: str = ""
+
+    def __repr__(self) -> str:
+        """Without the tokens."""
+        return f"CachedToken(good_until={self.good_until})"
 
     def is_valid(self, now: float) -> bool:
         return self.good_until is None or now < self.good_until
 
 
-@dataclass(frozen=True, slots=True)
-class _TokenFile:
+class _TokenFile(Struct, frozen=True):
     """The content of a file: the token, or that it is in the keyring."""
 
     kept: CachedToken | None = None
@@ -71,8 +73,7 @@ class TokenCache:
         """Raises StoreError."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCacheFolder:
+class TokenCacheFolder(Struct, frozen=True):
     """The folder with the tokens of a connection."""
 
     folder: Path

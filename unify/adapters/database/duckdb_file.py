@@ -25,7 +25,7 @@ from unify.adapters.relation import (
     join_table_name,
     split_table_name,
 )
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.adapters.table_settings import plan_refresh
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret

@@ -15,7 +15,7 @@ from unify.adapters.files.object_store import ObjectStore, ScanAccess
 from unify.adapters.files.paths import check_path, has_magic
 from unify.adapters.files.store import FileStore
 from unify.adapters.options import ListOption, PathOption, split_list
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.config.secrets import Secret
 from unify.errors import ConfigError
 

@@ -16,12 +16,13 @@ import msgspec
 
 from unify.adapters.formats.error_texts import denies_error, is_clear_error, is_refused_login, names_failure
 from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, WHITESPACE, first_char
+from unify.patterns import LazyPattern
 
-_ERROR_MEMBER = re.compile(
+_ERROR_MEMBER = LazyPattern(
     r"(error|err|fault|exception)(s|no|num|code|codes|message|messages|msg|text|string|description|details?|info|type)?"
 )
 # Beside an empty list, or in an object that has little else.
-_ANY_ERROR_MEMBER = re.compile(
+_ANY_ERROR_MEMBER = LazyPattern(
     r"(has|is|request|response|api|server|client|service|odata)?(error|errors|err|errno|fault|exception|failure)"
     r"(s|no|num|code|codes|message|messages|msg|text|string|description|details?|info|type|reason|status|title|name|"
     r"response)?"
@@ -44,20 +45,20 @@ _STATES = frozenset(
         "kind",
     ]
 )
-_FAILURE = re.compile(
+_FAILURE = LazyPattern(
     r"error|fail(ed|ure)?|err|fault|n\.?o\.?k|not[_ -]?ok|ko|denied|unauthori[sz]ed|forbidden|rejected|"
     r"exception|invalid.*|expired|aborted|bad[_ ]?request|timeout|timed[_ ]?out|request_denied|"
     r"over_(query|daily)_limit",
     re.IGNORECASE,
 )
-_PENDING = re.compile(
+_PENDING = LazyPattern(
     r"pending|processing|running|queued|in[_ -]?progress|started|accepted|building|scheduled|waiting|"
     r"submitted|not[_ -]?ready",
     re.IGNORECASE,
 )
-_STATUS_CODES = re.compile(r"(http)?(status|response|error)?code|(http)?status|errno|cod")
-_RESULT_CODES = re.compile(r"(response|result|return|resp|res|ret|error|err)?code|ret|rc|errno|status|info")
-_REASONS = re.compile(
+_STATUS_CODES = LazyPattern(r"(http)?(status|response|error)?code|(http)?status|errno|cod")
+_RESULT_CODES = LazyPattern(r"(response|result|return|resp|res|ret|error|err)?code|ret|rc|errno|status|info")
+_REASONS = LazyPattern(
     r"(response|result|return|error|err|status|resp|res|ret)?(message|msg|detail|details|reason|description|error|errors|"
     r"text|title|warnings?|notice)"
 )
@@ -91,19 +92,19 @@ _MESSAGE_ONLY = frozenset(
     ]
 )
 # Texts that say what happened; a description, title, text, notice or warning may be about the rows.
-_OUTCOMES = re.compile(
+_OUTCOMES = LazyPattern(
     r"(response|result|return|error|err|status|resp|res|ret)?(message|msg|details?|reason|errors?)|"
     r"(response|result|return|error|err|status|resp|res|ret)(description|text)"
 )
-_WARNINGS = re.compile(r"warnings?")
-_TOTALS = re.compile(
+_WARNINGS = LazyPattern(r"warnings?")
+_TOTALS = LazyPattern(
     r"(total|num|number)?(of)?(results?|rows?|items?|records?|hits?|elements?|entries|objects?)?(count|total|found)|"
     r"(total|num|number)(of)?(results?|rows?|items?|records?|hits?|elements?|entries|objects?|size)?|size|length"
 )
 _MESSAGES = frozenset(["message", "msg", "detail", "faultstring", "reason", "note", "information"])
 _NOTES = frozenset(["note", "information", "info", "infocode"])  # in a line they are columns
 _SUCCESS_TEXTS = frozenset(["ok", "success", "successful", "succeeded", "200"])
-_ABOUT_RESPONSE = re.compile(
+_ABOUT_RESPONSE = LazyPattern(
     r"_?(meta(data)?|head(er)?|response(header|status|info)?|result(info|status)?|status(info)?)"
 )
 _NO_ERROR: tuple[object, ...] = (
@@ -295,7 +296,7 @@ _PROGRESS = frozenset(
     ]
 )
 _READY_FLAGS = frozenset(["jobcomplete", "ready", "isready"])
-_FAILURE_CODE = re.compile(r"(?i)(invalid|error|fail|denied|unauth|expired|forbidden|exception)")
+_FAILURE_CODE = LazyPattern(r"(?i)(invalid|error|fail|denied|unauth|expired|forbidden|exception)")
 
 
 def _is_pending(members: Members, *, has_row: bool, has_list: bool) -> bool:

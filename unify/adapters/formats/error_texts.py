@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_FAILURE_WORDS = re.compile(
+from unify.patterns import LazyPattern
+
+_FAILURE_WORDS = LazyPattern(
     r"\b(invalid|errors?|fail(ed|ure)?|denied|unauthori[sz]ed|forbidden|expired|missing|not allowed|wrong|"
     r"exceed(ed|s)?|incorrect|illegal|bad|exception|refused|required|unknown (user|key|token|account))\b",
     re.IGNORECASE,
@@ -16,7 +18,7 @@ _GIVEN = (
 )
 _FAULTY = r"(invalid|wrong|incorrect|illegal|missing|expired|unknown|malformed|unsupported|bad|revoked)"
 # "Invalid token" is an error and "Invalid invoices" the rows: a plural says what the list contains.
-_CLEAR_ERRORS = re.compile(
+_CLEAR_ERRORS = LazyPattern(
     rf"\b{_FAULTY} ([\w-]+ ){{0,2}}{_GIVEN}\b|"
     r"^(the |this |your |an? )?(invalid|unauthori[sz]ed|forbidden|illegal)\b(?! ([\w-]+ )*\w+s$)|"
     r"\b(is|was|are|were|has|have|been) (missing|required|invalid|expired|wrong|incorrect|denied|forbidden|"
@@ -37,20 +39,20 @@ _CLEAR_ERRORS = re.compile(
     r"(error|failure|exception)\b(?! [\w-]+s$)",
     re.IGNORECASE,
 )
-_NEGATION = re.compile(
+_NEGATION = LazyPattern(
     r"\b(no|0|zero|without|nothing|none|nobody|never|neither|nor|(is|are|was|were|has|have|had|did|do)n'?t|"
     r"not (an?|any|find|found|seen?|encounter(ed)?|been|currently|yet|invalid|missing|expired|required|"
     r"exceed(ed)?|denied|fail(ed)?))\b|\bnot *$",
     re.IGNORECASE,
 )
-_NO_ERROR = re.compile(
+_NO_ERROR = LazyPattern(
     r"\W*(ok(ay)?|success(ful(ly)?)?|succeeded|done|none|n/?a|null|nil|no|"
     r"(there (is|are|were|was) )?(no|0|zero|without)( any)? "
     r"(errors?|failures?|faults?|exceptions?|problems?|issues?)( \w+){0,3}|"
     r"(errors?|failures?|failed|faults?|exceptions?)\W+(0|none|no|nil|null))\W*",
     re.IGNORECASE,
 )
-_REFUSED_LOGIN = re.compile(
+_REFUSED_LOGIN = LazyPattern(
     r"\W*(invalid|expired|missing|wrong|incorrect|revoked) ((api|access|auth|app)[ _-]?)?"
     r"(token|key|credentials?)\W*",
     re.IGNORECASE,
@@ -78,7 +80,7 @@ def is_refused_login(text: str) -> bool:
     return _REFUSED_LOGIN.fullmatch(text) is not None
 
 
-def _is_found(pattern: re.Pattern[str], text: str) -> bool:
+def _is_found(pattern: LazyPattern, text: str) -> bool:
     if denies_error(text):
         return False
     for clause in _CLAUSE_ENDS.split(text.replace("_", " ")):

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from unify.patterns import LazyPattern
+
 OPEN_OBJECT, OPEN_LIST = ord("{"), ord("[")
 WHITESPACE = b" \t\r\n"
 # Members that usually hold the rows, best first.
@@ -40,15 +42,15 @@ COMMON_ROW_MEMBERS = (
     "hydra:member",
 )
 # Lists that accompany rows: side loads, messages, links.
-_SIDE_LISTS = re.compile(
+_SIDE_LISTS = LazyPattern(
     r"_?(included|includes|errors?|warnings?|(error|warning|info)?messages?|links?|meta(data)?|notices?|facets?|aggregations?|"
     r"filters?|columns?|fields?|headers?|schema|parameters?|sorts?|breadcrumbs?|expand|actions|operations|"
     r"buckets|suggestions?|deprecat\w*|permissions|scopes|tags|locales|languages|extensions|entry_points)",
     re.IGNORECASE,
 )
-_ERROR_LISTS = re.compile(r"_?(errors?|(error|warning)messages?|warnings?)", re.IGNORECASE)
+_ERROR_LISTS = LazyPattern(r"_?(errors?|(error|warning)messages?|warnings?)", re.IGNORECASE)
 # Members beside a list in an envelope.
-_ENVELOPE_MEMBER = re.compile(
+_ENVELOPE_MEMBER = LazyPattern(
     r"_?(kind|etag|self(link)?|(next|prev).*|total\w*|count|time.*|took|\w*count|\w*estimate|links?|meta\w*|paging|"
     r"pagination|page\w*|href|url|context|has_?more|limit|offset|size|first|last|per_?page|success|ok|status|jsonapi|"
     r"range|version|api_?version|object|shards|timed_?out|response_?header|facet\w*|aggregations|max_?score|"
@@ -59,12 +61,12 @@ _ENVELOPE_MEMBER = re.compile(
     r"type|items_per_page|start\w*|max\w*|is_?last\w*|exceeded\w*|server\w*|quota\w*|rate\w*|warning|error)",
     re.IGNORECASE,
 )
-_PAGING_MEMBER = re.compile(
+_PAGING_MEMBER = LazyPattern(
     r"has_?more|more|next\w*|total\w*|count|\w*cursor|page\w*|paging|pagination|limit|offset|page_?info",
     re.IGNORECASE,
 )
 MIN_MAP_ROWS = 20  # alike objects in one object: below that it is more likely one row with nested objects
-_SELECTOR = re.compile(r"([^\[\]]+)\[([^=\]]+)=([^\]]*)\]")
+_SELECTOR = LazyPattern(r"([^\[\]]+)\[([^=\]]+)=([^\]]*)\]")
 
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -21,7 +21,7 @@ from unify.adapters.mail.message import (
     sender_problem,
 )
 from unify.adapters.options import ListOption, split_list
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.adapters.spec.write import RowOperation, WriteColumn, WriteRequest, WriteSpec
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, SourceError

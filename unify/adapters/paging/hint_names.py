@@ -14,6 +14,7 @@ import msgspec
 
 from unify.adapters.paging.base import Member, PageInfo, parse_count, parse_integer
 from unify.adapters.paging.hints import Hint, HintKind, Hints, has_value, simplify
+from unify.patterns import LazyPattern
 
 _PARTIAL_CONTENT = Hint(
     HintKind.MESSAGE, "the status", "status", "status", "", "206 Partial Content", in_header=False
@@ -41,18 +42,18 @@ def collect_hints(page_info: PageInfo, request_params: Mapping[str, Any], rows_n
     return Hints([hint for hint in (*found, *sizes) if hint is not None], page_info.row_count)
 
 
-_CONTAINER = re.compile(
+_CONTAINER = LazyPattern(
     r"(pag(e|ing|er|ination)(info|data|meta|details|ination)?s?|meta(data)?|info|cursors?|links?|summary|"
     r"(next|prev|previous)(page)?|(result|response|list|query|search|record)?(info|meta|metadata|set|sets|summary|"
     r"header|envelope|status|context|page|range)|(result)?setmetadata|parameters|additionaldata|result(s)?|response|data|payload|queries|"
     r"continue|view|header|headers|attr|total|counts?|hits|collection|feed|opensearch|nextpage|range|stats|state)"
 )
-_FOREIGN_CONTAINER = re.compile(
+_FOREIGN_CONTAINER = LazyPattern(
     r".*(shards?|rate|quota|usage|user|account|error|warning|debug|timing|aggregation|facet|bucket|filter|"
     r"limits|links?self|profile|permission|prev|previous|first).*"
 )
 
-_MORE = re.compile(
+_MORE = LazyPattern(
     r"(has|have|is|are|got|with)?(any)?(more|next|additional|further)(page|pages|item|items|record|records|result|"
     r"results|row|rows|data|entries|objects|elements|values|available|toload|exists?|exist)*(incollection|available|"
     r"exists?)?(flag)?|.*hasmore.*|.*hasnext.*|.*(is|was|list)?truncated|.*exceeded(transferlimit|limit)?|"
@@ -60,19 +61,19 @@ _MORE = re.compile(
     r"(limited|incomplete|overflow(ed)?|capped|clipped|cutoff|partial)(results?|lists?|data|response)?|"
     r"(limit|max(imum)?(results|rows|records|items)?|cap)(is|was)?(reached|hit)"
 )
-_LAST = re.compile(
+_LAST = LazyPattern(
     r"(is|at|on|reached|has)?(the)?(last|final|end)(page|batch|chunk|slice|set|offset)?(reached)?|(is)?done|"
     r"(is)?(complete|completed|finished)|endof(stream|records|data|results?|list|pages|file|collection)|eof|eos|"
     r"jobcomplete|(no|nothing)more(pages|results|items|records|data|rows)?|allresults(returned|loaded)?|islastpage|"
     r"(is)?exhausted"
 )
-_NEXT = re.compile(
+_NEXT = LazyPattern(
     r"(next|more|continu|after|resum|scroll|bookmark|lastevaluated|lastkey|endcursor|startcursorfornext|vidoffset).*|"
     r".*(next|continuation|scroll|resumption|paging|pagination|paginate|page|cursor)(page)?"
     r"(token|cursor|link|url|uri|href|id|marker|key|offset|start|number|index|mark|position|state|hash)|"
     r".*next(page)?|cursor|token|marker|forwardtoken|pointer|(older|more)\w*(url|link|uri)|cursormark"
 )
-_NOT_NEXT = re.compile(
+_NOT_NEXT = LazyPattern(
     r".*(prev|previous|before|self|sync|delta|csrf|xsrf|access|refreshtoken|idtoken|session|auth|first|current|"
     r"backward|webhook|watch|nextrun|nextupdate|nextrefresh|nextbilling|nextpayment|nextrelease|nexttry|retry|"
     r"nextdate|nextstartdate|nexttime|nextreset|nextenddate|moreinfo|morehelp|learnmore|readmore|pageurl$|"
@@ -84,7 +85,7 @@ _TOTAL_NOUNS = (
     "entries|number|matches|objects?|documents?|docs|resources?|available|results?available|members|num|"
     "numberofresults|numberofitems|numberofrecords|matching|filtered|length|value"
 )
-_TOTAL = re.compile(
+_TOTAL = LazyPattern(
     rf"total({_TOTAL_NOUNS})?|n(hits|results|records|rows|found)|(num|number|count)?(of)?(all|total|full|overall|grand)({_TOTAL_NOUNS})|"
     rf"({_TOTAL_NOUNS})total|(list|collection|set|query|search|filtered)total|(listings?|list|collection|set|record|item|row|result|"
     r"hit|object|element|entr(y|ies)|match)s?(count|total|found|filtered)|of|all|outof|matched|results|records|items|elements|"
@@ -94,13 +95,13 @@ _TOTAL = re.compile(
 )
 _AMBIGUOUS_TOTAL = frozenset(["count", "found", "hits", "matches", "total", "pages"])
 # Objects that are a way on as a whole: DynamoDB's LastEvaluatedKey, OAI's resumptionToken, search_after.
-_NEXT_OBJECT = re.compile(
+_NEXT_OBJECT = LazyPattern(
     r"last(evaluated)?key|(continuation|resumption|nextpage|pagination|page|next)token|searchafter|bookmark|scrollid|"
     r"cursormark|startafter(key)?|exclusivestartkey"
 )
-_TOKEN_ATTRIBUTES = re.compile(r"(total|complete|expir|list|time|date|cursor|size|count|ttl|valid).*")
+_TOKEN_ATTRIBUTES = LazyPattern(r"(total|complete|expir|list|time|date|cursor|size|count|ttl|valid).*")
 # "1-20 of 45", "Showing 20 of 45 results"; "1 of 3" of a page.
-_OF_TOTAL = re.compile(
+_OF_TOTAL = LazyPattern(
     r"\s*(?:[a-z :]*\b)?\d[\d,.]*\s*(?:-|–|to|through)\s*\d[\d,.]*\s*(?:of|out of|/)\s*"
     r"(?P<range>\d[\d,.]*)\b.*|"
     r".*\b(?:showing|displaying|show|returned|returning|listing|first|top|limited to)\b.*?\d.*?"
@@ -108,32 +109,32 @@ _OF_TOTAL = re.compile(
     r"(?:about |over |the |all )?(?P<shown>\d[\d,.]*)\b.*",
     re.IGNORECASE | re.DOTALL,
 )
-_PAGE_OF = re.compile(r"\s*(?:page\s*)?\d+\s*(?:of|/)\s*(\d+)\s*", re.IGNORECASE)
-_LIMITED_TEXT = re.compile(
+_PAGE_OF = LazyPattern(r"\s*(?:page\s*)?\d+\s*(?:of|/)\s*(\d+)\s*", re.IGNORECASE)
+_LIMITED_TEXT = LazyPattern(
     r"\b(truncated|(only|limited to)( the)?( first| top)? \d+|partial (results?|list|data)|"
     r"results? (is|are) incomplete|more (results|records|rows|items|pages) (are )?(available|exist)|"
     r"maximum number of (results|records|rows|items))\b",
     re.IGNORECASE,
 )
-_MESSAGE_NAME = re.compile(
+_MESSAGE_NAME = LazyPattern(
     r"(warn(ing)?s?|messages?|msg|notices?|remarks?|notes?|info|details?|summary|text|description)"
 )
 MAX_MESSAGE_CHARS = 300
-_REMAINING = re.compile(
+_REMAINING = LazyPattern(
     r"remaining(item|row|record|result)?s?(count)?|(items?|rows?|records?|results?)?remaining"
 )
-_PAGES = re.compile(
+_PAGES = LazyPattern(
     r"(total|num|nb|numberof|max|n)(of)?pages?(count|total)?|pages?(count|total)s?|totalpagescount|lastpage(number)?|"
     r"pages|(nb|max)page|totalnumberofpages|pagestotal|last"
 )
-_PAGE = re.compile(
+_PAGE = LazyPattern(
     r"(current|cur|this)?page(no|num|number|index|idx)?|currentpage(number|index)?|number|current|pageid|p"
 )
-_OFFSET = re.compile(
+_OFFSET = LazyPattern(
     r"(result|row|page|rec|record)?(offset|skip|skipped|startat|startindex|startrow|startposition|startrecord|"
     r"from|start|retstart|firstresult|firstrow|begin)|firstindex"
 )
-_SIZE = re.compile(
+_SIZE = LazyPattern(
     r"(page|batch|chunk|fetch)size|(per|hitsper|itemsper|resultsper|rowsper|recordsper|entriesper)page|"
     r"(results|items|records)pp|limit|pagelimit|"
     r"max(results?|items?|records?|rows|keys|pagesize)|take|retmax|rows|pagecountlimit|resultrecordcount|"
@@ -220,7 +221,7 @@ def _text_hint(member: Member, key: str, containers: Sequence[str], *, in_contai
     return None
 
 
-_LINK_TEXT = re.compile(
+_LINK_TEXT = LazyPattern(
     r"""\s*<[^>]*>[^,]*;\s*rel\s*=\s*["']?next\b|.*,\s*<[^>]*>[^,]*;\s*rel\s*=\s*["']?next\b"""
 )
 
@@ -269,11 +270,11 @@ def _number_kind(key: str, name: str, *, in_container: bool) -> HintKind | None:
     return None
 
 
-_POSSIBLE = re.compile(
+_POSSIBLE = LazyPattern(
     r"(last|max|min|since|until|end|start)(seen|item|row|record)?(id|key|value|position|seq|sequence)|"
     r"size|amount|length|quantity|final"
 )
-_TOTAL_PAGES_NAME = re.compile(r"total|num|nb|count|max")
+_TOTAL_PAGES_NAME = LazyPattern(r"total|num|nb|count|max")
 
 
 def _next_kind(key: str, value: Any, *, in_container: bool) -> HintKind | None:
@@ -303,13 +304,13 @@ def _reads_as_question(key: str) -> bool:
 
 
 # Headers about other things than pages, and the standard ones whose names resemble hints.
-_FOREIGN_HEADER = re.compile(
+_FOREIGN_HEADER = LazyPattern(
     r".*(ratelimit|quota|retry|runtime|duration|time|reset|prev|sync|csrf|upload|cost|bytes|charset|embedder|cache|"
     r"cookie|security|policy|encoding|options|credit|request|call|api|token(type|expir)|auth|access|session|trace|span|"
     r"version|modified|etag|disposition|transport|expect|accept|allow|vary|served|keepalive|location).*|"
     r"remaining|limit|content(?!range).*|age|date|link|server|via"
 )
-_PAGING_TOKEN_HEADER = re.compile(r".*(next|continuation|page|paging|pagination|cursor).*")
+_PAGING_TOKEN_HEADER = LazyPattern(r".*(next|continuation|page|paging|pagination|cursor).*")
 
 
 def _header_hints(name: str, value: str) -> Iterator[Hint]:

@@ -16,6 +16,7 @@ from unify.adapters.paging.base import PageInfo, RequestTraits
 from unify.adapters.paging.envelopes import is_url, match_envelope
 from unify.adapters.paging.hints import Hint, HintKind, Hints, has_value, is_set
 from unify.adapters.spec.paging import Paging
+from unify.patterns import LazyPattern
 
 # Member that holds a cursor, and the parameter that takes it where that is not the name without "next".
 _CURSOR_PARAMS = {
@@ -41,13 +42,13 @@ _CURSOR_PARAMS = {
     "LastEvaluatedKey": "ExclusiveStartKey",
 }
 # Members that are sent back under their own name.
-_SAME_NAME = re.compile(
+_SAME_NAME = LazyPattern(
     r"(cursor|offset|bookmark|scroll[_-]?id|page[_-]?token|continuation[_-]?token|pagination[_-]?token|continue|"
     r"continuation|marker|token|cursor[_-]?mark|resumption[_-]?token|starting[_-]?after|page[_-]?cursor|"
     r"start[_-]?key|search[_-]?after|scroll[_-]?param|resume[_-]?token|pointer)",
     re.IGNORECASE,
 )
-_STRIPPED = re.compile(
+_STRIPPED = LazyPattern(
     r"next[-_]?(?P<rest>((page|batch|result|record|item|start)[-_]?)?(token|cursor|id|offset|start|skip|index|continuation|"
     r"continuation[-_]?token|key|position|hash)|marker|continuation[-_]?token|cursor[-_]?mark|scroll[-_]?id|bookmark|from|"
     r"starting[-_]?after|pagination[-_]?token|start[-_]?(at|key|index|time))",

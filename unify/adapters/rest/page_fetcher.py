@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from unify.adapters.paging.base import PageInfo, PageRequest, Paginator, known_page_count
 
@@ -32,8 +33,7 @@ class PagedScope(Protocol[P_co]):
     def finish(self) -> None: ...  # after the last page; an error ends the read
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedPage(Generic[T]):
+class FetchedPage(Struct, Generic[T], frozen=True):
     """A page; ``is_last`` of its scope."""
 
     page: T

@@ -2,6 +2,7 @@
 
     model           AdapterSpec and TableSpec: the keys of the language, and a spec that was read
     table_keys      the keys of a table that are mappings, such as for_each and incremental
+    elements        options and views, which summaries of specs have too
     auth            the authentication schemes and their keys
     paging          the pagination styles and their keys
     job             the job whose result a table reads, and its keys

@@ -1,4 +1,4 @@
-"""The formats of the texts in a spec, declared as types: ``Name``, ``Duration``, ``RequestLine`` …
+"""The formats of the texts in a spec, declared as types: ``ColumnName``, ``Duration``, ``RequestLine`` …
 
 A check returns the value of the text, or raises ValueError with a sentence that says what is expected.
 """
@@ -19,7 +19,6 @@ from unify.durations import parse_duration
 from unify.sizes import SIZE_PATTERN, parse_size
 from unify.text import did_you_mean
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
@@ -69,11 +68,6 @@ def _require(value: str, is_valid: object, problem: str) -> str:
     if not is_valid:
         raise ValueError(f"{value!r} {problem}")
     return value
-
-
-def check_name(value: str) -> str:
-    problem = "is not a name; use letters, digits and _, and no digit at the start"
-    return _require(value, _NAME.fullmatch(value), problem)
 
 
 def check_column_name(value: str) -> str:
@@ -224,13 +218,6 @@ def check_parent_refresh(value: str) -> float | None:
     return check_interval(value)
 
 
-def check_select(value: str) -> str:
-    """Any text but an empty one: ``sql`` checks the SELECT itself."""
-    if not value.strip():
-        raise ValueError("expected a SELECT")
-    return value
-
-
 def find_stray_braces(value: str) -> str | None:
     """The first text in braces that is similar to a variable, such as ``{ org }`` or ``{a.b}``."""
     for match in _VARIABLE_LIKE.finditer(value):
@@ -264,7 +251,6 @@ _TIMES = "|".join(TIME_FORMATS)
 _NUMBERS = "|".join(map(re.escape, NUMBER_FORMATS))
 _TIME_LABEL = ", ".join(f"`{each}`" for each in TIME_FORMATS) + " or strftime format"
 
-Name = Annotated[str, TextFormat("name", check_name, f"^{_NAME.pattern}$")]
 ColumnName = Annotated[str, TextFormat("column", check_column_name)]
 ColumnGlob = Annotated[str, TextFormat("glob", check_column_name)]
 HeaderName = Annotated[str, TextFormat("header", check_header_name, f"^{_HEADER.pattern}$")]
@@ -326,4 +312,3 @@ ColumnFormat = Annotated[
     str,
     TextFormat(f"{_TIME_LABEL}, or number format", check_column_format, f"^({_TIMES}|{_NUMBERS})$|%"),
 ]
-SelectSQL = Annotated[str, TextFormat("SELECT", check_select, expected="a SELECT")]

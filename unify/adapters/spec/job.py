@@ -7,7 +7,8 @@ from typing import Annotated
 from msgspec import Struct, field
 
 from unify.adapters.spec.auth import FormFields, Json
-from unify.adapters.spec.formats import ColumnName, DottedPath, Duration, HeaderName, Name, RequestLine
+from unify.adapters.spec.elements import Name
+from unify.adapters.spec.formats import ColumnName, DottedPath, Duration, HeaderName, RequestLine
 from unify.adapters.spec.schema import OneOrMore, doc
 
 Values = Mapping[Name, DottedPath]

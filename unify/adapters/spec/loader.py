@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from unify.adapters.spec.model import AdapterSpec, Option, View, table_defs
+from unify.adapters.spec.elements import Option, View
 from unify.config.settings import create_private_folder
 from unify.config.trust import require_private_spec
 from unify.errors import StoreError, UnknownName
@@ -28,6 +29,9 @@ from unify.model import Column, TableDef
 from unify.text import did_you_mean, format_count
 from unify.version import VERSION
 
+if TYPE_CHECKING:
+    from unify.adapters.spec.model import AdapterSpec
+
 
 def load_spec(path: Path) -> AdapterSpec:
     """Read and check a spec.
@@ -35,8 +39,9 @@ def load_spec(path: Path) -> AdapterSpec:
     Raises: SpecError with every problem of the file in ``problems``, a line of its message each;
     ConfigError if the file cannot be read.
     """
-    from unify.adapters.spec.checks.spec import validate_spec
-    from unify.adapters.spec.parse import parse_file  # a cached summary needs neither
+    from unify.adapters.spec.checks.spec import validate_spec  # a cached summary needs none of them
+    from unify.adapters.spec.model import AdapterSpec
+    from unify.adapters.spec.parse import parse_file
 
     spec, report = parse_file(AdapterSpec, path, path=str(path))
     if spec is not None:
@@ -149,6 +154,8 @@ def recorded_columns_file(spec_path: Path) -> Path:
 
 def _with_recorded_columns(spec: AdapterSpec) -> tuple[TableDef, ...]:
     """Return the tables with the columns of the recorded cases, whose declarations take precedence."""
+    from unify.adapters.spec.model import table_defs
+
     tables = table_defs(spec)
     try:
         content = recorded_columns_file(Path(spec.path)).read_bytes()

@@ -6,23 +6,21 @@ Texts may contain ``{name}`` variables: see ``template``.
 """
 # Without `from __future__ import annotations`: to evaluate the annotations from strings takes 3 ms more.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from msgspec import Meta, Struct, field
-from msgspec.structs import replace
 
 from unify.adapters.spec.auth import Auth, FormFields, Json
+from unify.adapters.spec.elements import Name, Option, View
 from unify.adapters.spec.formats import (
     ColumnGlob,
     ColumnName,
     DottedPath,
     HeaderName,
     LoadTime,
-    Name,
     OriginURL,
     RequestLine,
-    SelectSQL,
     Size,
     URLTemplate,
     WebURL,
@@ -53,20 +51,6 @@ Concurrency = Annotated[int, Meta(ge=1, le=64)]
 StatusCode = Annotated[int, Meta(ge=100, le=599)]
 RowLimit = Annotated[int, Meta(ge=1, le=MAX_ROW_LIMIT)]
 RequestRate = Annotated[float, Meta(ge=0.001, le=10_000)]
-
-
-class Option(Struct, frozen=True):
-    """A value that a connection supplies."""
-
-    name: Name
-    description: Annotated[str, doc("Description.", "Personal access token")] = ""
-    default: Annotated[str | None, doc("Value if a connection sets none.", "https://api.github.com")] = None
-    secret: Annotated[bool, doc("Never shown, logged or stored.", "true")] = False
-    required: Annotated[bool, doc("A connection must set it.", "true")] = False
-
-    @property
-    def needs_value(self) -> bool:
-        return self.required and self.default is None
 
 
 # -- requests ----------------------------------------------------------------------------------------
@@ -246,15 +230,6 @@ class TableSpec(Struct, frozen=True):
         return tuple(request.partition(" ")[2] for request in self.requests)
 
 
-class View(Struct, frozen=True):
-    """A named SELECT over the connection's own tables and the views before it."""
-
-    name: Annotated[Name, doc("Name in SQL.", "open_pulls")]
-    query: Annotated[SelectSQL, doc("SELECT over the tables and the views above.", "select … from pulls")]
-    description: Annotated[str, doc("What a row is.", "Open pull requests")] = ""
-    tables: tuple[str, ...] = ()
-
-
 class AdapterSpec(Struct, frozen=True):
     """An adapter. ``path`` is the file it was read from.
 
@@ -309,15 +284,6 @@ class AdapterSpec(Struct, frozen=True):
 def table_defs(spec: AdapterSpec) -> tuple[TableDef, ...]:
     """The tables of a spec, in its order."""
     return tuple(map(_table_def, spec.tables))
-
-
-def apply_schedules(tables: Sequence[TableDef], refresh: Mapping[str, float]) -> Sequence[TableDef]:
-    """Replace the schedules of the spec by those of a connection, in seconds by table."""
-    if not refresh:
-        return tables
-    return [
-        replace(table, refresh_every_s=refresh.get(table.name, table.refresh_every_s)) for table in tables
-    ]
 
 
 def _table_def(table: TableSpec) -> TableDef:

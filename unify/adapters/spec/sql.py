@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from unify.language.sql.untrusted import check_select
 from unify.text import did_you_mean
@@ -21,8 +22,7 @@ _PLAIN_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_SQL_CHARS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class SelectInfo:
+class SelectInfo(Struct, frozen=True):
     """The tables and columns of a SELECT. ``columns`` is None if only running it shows them (``*``)."""
 
     tables: tuple[str, ...]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from msgspec import Meta, Struct, field
 
 from unify.adapters.spec.auth import Json
+from unify.adapters.spec.elements import Name, SelectSQL
 from unify.adapters.spec.formats import (
     ColumnFormat,
     ColumnName,
@@ -16,10 +17,8 @@ from unify.adapters.spec.formats import (
     Duration,
     DurationText,
     Interval,
-    Name,
     ParentRefresh,
     RequestLine,
-    SelectSQL,
     TimeFormat,
 )
 from unify.adapters.spec.schema import OneOrMore, doc

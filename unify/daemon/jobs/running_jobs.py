@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from unify.daemon.jobs import policies
 from unify.daemon.jobs.running_job import RunningJob, job_log_fields

@@ -27,7 +27,7 @@ from unify.text import did_you_mean, format_count
 
 if TYPE_CHECKING:
     from unify.adapters.base import Check
-    from unify.adapters.spec.model import Option
+    from unify.adapters.spec.elements import Option
 
 _KEYRING_SERVICE = "unify"
 _YES_ANSWERS = frozenset({"y", "yes"})

@@ -38,7 +38,7 @@ from unify.model import TableName
 if TYPE_CHECKING:
     from unify.adapters.base import ParentRow
     from unify.adapters.relation import SourceTable
-    from unify.adapters.spec.model import View
+    from unify.adapters.spec.elements import View
 
 
 class RelationResolver:

@@ -20,7 +20,7 @@ from unify.adapters.database.drivers.odbc_connection import parse_parameters
 from unify.adapters.database.drivers.sessions import DriverSession, TableId
 from unify.adapters.database.error_messages import server_error
 from unify.adapters.options import ListOption, split_list
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.config.connection_tables import TableSettings
 from unify.errors import ConfigError, Forbidden, Interrupted, NotFound, SourceError, Unauthorized, UnifyError
 

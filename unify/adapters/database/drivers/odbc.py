@@ -28,7 +28,7 @@ from unify.adapters.database.drivers.odbc_connection import (
 )
 from unify.adapters.database.drivers.sessions import DriverSession, TableId
 from unify.adapters.options import ListOption, split_list
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.config.connection_tables import TableSettings
 from unify.durations import parse_duration
 from unify.errors import ConfigError, UnifyError

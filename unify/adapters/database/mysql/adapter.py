@@ -13,7 +13,7 @@ from unify.adapters.database.mysql.dialect import MySQLDialect
 from unify.adapters.database.statement import SourceSelect, call_sql
 from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.relation import Relation
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
 from unify.engine.connection import quote_literal

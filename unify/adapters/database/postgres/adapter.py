@@ -19,7 +19,7 @@ from unify.adapters.relation import (
     SourceLoadRequest,
     SourceTable,
 )
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
 from unify.engine.connection import quote_literal

@@ -13,7 +13,7 @@ from unify.adapters.database.conditions import ConditionDialect
 from unify.adapters.database.sqlite.catalog import SQLiteCatalog
 from unify.adapters.options import PathOption
 from unify.adapters.relation import SortOrder
-from unify.adapters.spec.model import Option
+from unify.adapters.spec.elements import Option
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
 from unify.engine.connection import quote_literal

@@ -19,7 +19,8 @@ from unify.adapters.spec.checks.values import (
     validate_variables,
 )
 from unify.adapters.spec.checks.write import validate_write
-from unify.adapters.spec.model import AdapterSpec, TableSpec, View
+from unify.adapters.spec.elements import View
+from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.parse import ProblemReport
 from unify.adapters.spec.sql import SelectInfo, analyze_select
 from unify.adapters.spec.table_keys import ColumnDef, ForEach, InheritedColumn
