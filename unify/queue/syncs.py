@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -169,6 +168,8 @@ class SyncStore:
     def _lock_path(self, sync: Sync) -> Path:
         """A file beside the queue's; the name is a digest, because a sync may have any name."""
         name = f"{sync.tenant}/{sync.name.lower()}".encode()
+        import hashlib  # 2 ms in each process
+
         return self._database.path.with_name(f"queue.sync-{hashlib.sha256(name).hexdigest()[:16]}.lock")
 
     def last_run(self, sync: Sync) -> SyncRun | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping
 
@@ -15,6 +14,8 @@ class Seal:
     """The digest of rows, in their order, as writes.db has them."""
 
     def __init__(self) -> None:
+        import hashlib  # 2 ms at the start of each session
+
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, row: Mapping[str, object] | sqlite3.Row) -> None:

@@ -13,7 +13,6 @@
     loader          finds, reads and checks spec files; caches a summary of each on disk
     parse           reads YAML nodes as Structs; collects every problem with line and column
     checks          checks that the parts of a spec are consistent, such as names, references and variables
-    sql             checks SQL in a spec: one SELECT over the connection's own tables; finds cycles
     expressions     checks an SQL expression over the columns of a row
     template        `{name}` variables in texts and request bodies: found, and replaced by values
 

@@ -4,6 +4,7 @@
     table   the keys of one table
     job     the job of a table
     write   how a table is written
+    sql     one SELECT over the connection's own tables; finds cycles
     values  what all of them use: variables in texts, distinct names, rules for errors
 
 Start with spec.validate_spec. The checks add problems to a ProblemReport.

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from unify.adapters.spec import formats, template
 from unify.adapters.spec.auth import ASSERTION_KEYS, INTERACTIVE_GRANTS, Auth, Json
+from unify.adapters.spec.checks.sql import SelectInfo, analyze_select
 from unify.adapters.spec.checks.table import TableValidator
 from unify.adapters.spec.checks.values import (
     validate_distinct_names,
@@ -22,7 +23,6 @@ from unify.adapters.spec.checks.write import validate_write
 from unify.adapters.spec.elements import View
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.parse import ProblemReport
-from unify.adapters.spec.sql import SelectInfo, analyze_select
 from unify.adapters.spec.table_keys import ColumnDef, ForEach, InheritedColumn
 from unify.config.yaml import NodePath
 from unify.text import did_you_mean
