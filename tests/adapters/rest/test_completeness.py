@@ -121,6 +121,17 @@ def test_a_list_that_is_cut_within_an_object_is_an_error(
     assert decode_rows(adapter.pages("things", Read())) == LINES
 
 
+def test_pages_of_a_list_within_the_only_object_are_read(api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def respond(request: RecordedRequest) -> MockResponse:
+        at = int(request.query.get("after", 0))
+        return MockResponse.json({"orders": [{"lines": {"cursor": [1, None][at], "items": [LINES[at]]}}]})
+
+    api.serve("/things", respond)
+    paging = Paging("cursor", cursor_path="orders.0.lines.cursor", cursor_param="after")
+    adapter = make_adapter(table(paging=paging, rows="orders.lines.items"))
+    assert decode_rows(adapter.pages("things", Read())) == LINES
+
+
 def test_members_of_the_objects_around_the_rows_are_no_hints(
     api: FaultServer, make_adapter: MakeAdapter
 ) -> None:

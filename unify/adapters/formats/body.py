@@ -153,10 +153,14 @@ class ResponseBody:
             has_header=self.has_header,
         )
 
-    def find_cut_list(self) -> str:
-        """What says that a list around the rows is not complete; "" if nothing does."""
+    def find_cut_list(self, paging_paths: Sequence[str]) -> str:
+        """What says that a list around the rows is not complete; "" if nothing does.
+
+        ``paging_paths``  where the spec says that the next page is; see ``cut_lists.find_cut_list``.
+        """
         steps = split_path(self.rows_path)
-        return find_cut_list(self.text, steps) if len(steps) > 1 and self.rows_kind == "list" else ""
+        is_nested = len(steps) > 1 and self.rows_kind == "list"
+        return find_cut_list(self.text, steps, paging_paths) if is_nested else ""
 
     def find_cut_member(self) -> str:
         """What says that a list within one of the first rows is not complete; "" if nothing does."""

@@ -27,9 +27,15 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def find_cut_list(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> str:
-    """What says that a list within a list is cut: ``lines.has_more: true``; "" if nothing does."""
-    return _find(raw, steps, in_list=False) if _MAY_BE_CUT.search(bytes(raw)) else ""
+def find_cut_list(raw: msgspec.Raw | bytes, steps: Sequence[str], paging_paths: Sequence[str] = ()) -> str:
+    """What says that a list within a list is cut: ``lines.has_more: true``; "" if nothing does.
+
+    Nothing is cut if the pages are those of the inner list: one of ``paging_paths``, such as
+    ``boards.0.items.cursor``, leads into the only item of the outer list.
+    """
+    if not _MAY_BE_CUT.search(bytes(raw)) or _pages_inner_list(raw, steps, paging_paths):
+        return ""
+    return _find(raw, steps, in_list=False)
 
 
 def find_cut_member(row: bytes) -> str:
@@ -43,6 +49,14 @@ def find_cut_member(row: bytes) -> str:
             if first_char(value) == OPEN_LIST and (hint := _cut_hint(raw, [inner])):
                 return f"{name}.{hint}"
     return ""
+
+
+def _pages_inner_list(raw: msgspec.Raw | bytes, steps: Sequence[str], paging_paths: Sequence[str]) -> bool:
+    if not paging_paths or first_char(raw) != OPEN_OBJECT:
+        return False
+    list_steps, length = _first_list(raw, steps)
+    first_item = ".".join([*list_steps, "0", ""])
+    return length == 1 and any(path.startswith(first_item) for path in paging_paths)
 
 
 def _find(raw: msgspec.Raw | bytes, steps: Sequence[str], *, in_list: bool) -> str:

@@ -110,6 +110,11 @@ class TableSource:
         ]
         self.request_builder = self._request_builders[index]
 
+    @property
+    def _next_page_paths(self) -> tuple[str, ...]:
+        paging = self.paging
+        return tuple(filter(None, (paging.cursor_path, paging.path, paging.more_path, paging.last_path)))
+
     def rows_text(self) -> str:
         """Return the place of the rows in a response, for a user."""
         found = self.rows_location.partition(" ")[2]
@@ -149,7 +154,7 @@ class TableSource:
                 self._selector = replace(self._selector, path=body.rows_path, **expected)
             else:
                 self._selector = replace(self._selector, seen_as=body.rows_kind)
-        if self.paging.type != "none" and (cut := body.find_cut_list()):
+        if self.paging.type != "none" and (cut := body.find_cut_list(self._next_page_paths)):
             raise BadResponse(
                 f"{response.request_line}: an object around the rows has {cut}, so that its list is not "
                 "complete; request the rows of each object with for_each, or set paging.type: none"
