@@ -144,10 +144,12 @@ class WriteTarget(Struct, frozen=True):
 
     ``options``  by name: the options of the connection that choose the account.
     ``spec``     of the key ``write`` of the table.
+    ``home``     of the path of the home folder: a copy must not send what the original sends.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
     spec: str = ""
+    home: str = ""
 
 
 class RowOutcome(Struct, frozen=True):

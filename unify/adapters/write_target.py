@@ -22,7 +22,12 @@ from unify.model import WriteTarget
 
 
 def describe_target(
-    connection: Connection, folders: Sequence[Path], environment: Mapping[str, str], table: str
+    connection: Connection,
+    folders: Sequence[Path],
+    environment: Mapping[str, str],
+    table: str,
+    *,
+    home: Path,
 ) -> WriteTarget:
     """Describe what rows of ``table`` are written to. Raises ConfigError, UnresolvedSecret."""
     write = replace(registry.describe_write(connection, folders, table), limits=WriteLimits())
@@ -31,7 +36,11 @@ def describe_target(
     if spec is not None:
         options = _options_of_account(spec, write, options)
     kept = {name: _digest(value) for name, value in sorted(options.items())}
-    return WriteTarget(kept, _digest(_encoded(write, spec.base_url if spec is not None else "")))
+    return WriteTarget(
+        kept,
+        _digest(_encoded(write, spec.base_url if spec is not None else "")),
+        _digest(str(home.resolve())),
+    )
 
 
 def changed_part(planned: WriteTarget, current: WriteTarget, *, options_only: bool = False) -> str:
@@ -40,8 +49,11 @@ def changed_part(planned: WriteTarget, current: WriteTarget, *, options_only: bo
     for name in names:
         if planned.options.get(name) != current.options.get(name):
             return f"the option {name}"
-    is_other = bool(planned.spec) and planned.spec != current.spec
-    return "the spec of the table" if is_other and not options_only else ""
+    if options_only:
+        return ""
+    if planned.home and planned.home != current.home:
+        return "the home folder"
+    return "the spec of the table" if planned.spec and planned.spec != current.spec else ""
 
 
 def _options_of_account(spec: AdapterSpec, write: WriteSpec, options: Mapping[str, str]) -> dict[str, str]:

@@ -100,7 +100,9 @@ def _open_writer(
 
 def _refuse_changed_target(write: Write, task: LoadTask, connection: Connection) -> None:
     """Raise ConfigError if the rows would be sent elsewhere, or otherwise, than was approved."""
-    current = describe_target(connection, _folders(task), task.environment, task.table.table)
+    current = describe_target(
+        connection, _folders(task), task.environment, task.table.table, home=Path(task.home)
+    )
     if part := changed_part(write.target, current):
         raise ConfigError(
             f"{write.table}: {part} was changed since write {write.id} was planned; nothing more is sent. "

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from tests.support.command import InProcessCommand
 from tests.support.crm import Crm
 
 INSERT = "insert into crm.people (email) values ('a@x')"
@@ -111,3 +115,19 @@ def test_a_plan_whose_rows_were_found_before_another_write_is_not_approved(crm: 
 
     assert "another write was sent since the rows of this one were chosen" in result.stderr, result
     assert crm.people == [("a@x", "Ada")]
+
+
+def test_a_copied_home_does_not_send_the_plans_of_the_original(crm: Crm, tmp_path: Path) -> None:
+    crm(INSERT, args=())
+    number, copy = crm.last_write, tmp_path / "home"
+    copy.mkdir()
+    for name in ("writes.db", "writes.db-wal", "connections.yaml"):
+        if (source := crm.unify.home / name).exists():
+            shutil.copy2(source, copy)
+    copied = InProcessCommand(copy)
+    copied.environment = {**crm.unify.environment, "UNIFY_HOME": str(copy)}
+
+    result = copied(f"approve write {number}", args=("--connections", str(copy / "connections.yaml")))
+
+    assert "the home folder was changed since write" in result.stderr, result
+    assert not crm.sent

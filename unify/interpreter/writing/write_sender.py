@@ -56,7 +56,8 @@ class WriteSender:
     def target_of(self, table: TableName) -> WriteTarget:
         """Return what rows of a table are written to now."""
         connection, folders = self._connections.connection(table.schema), self._connections.settings.specs
-        return describe_target(connection, folders, self._connections.environment, table.table)
+        environment, home = self._connections.environment, self._load_client.settings.home
+        return describe_target(connection, folders, environment, table.table, home=home)
 
     def refuse_other_account(self, what: str, planned: WriteTarget, table: TableName, advice: str) -> None:
         """Raise QueryError if ids in ``planned`` may mean rows of another account by now."""
