@@ -150,12 +150,16 @@ class WatchCommands:
             states = sent.setdefault(delivery.uid, {})
             states[delivery.state] = states.get(delivery.state, 0) + 1
             errors[delivery.uid] = delivery.error
+        scheduled = {one.name for one in self._queue.scripts.list_scripts() if one.tenant == self._tenant}
         rows: list[tuple[object, ...]] = []
         for watch in self._queue.watches.list(self._tenant):
             states = sent.get(watch.uid, {})
+            looks = looks_text(watch.definition)
+            if watch.script_name not in scheduled:  # in a copy of a home
+                looks += " (not scheduled: create it again)"
             rows.append(
                 (
-                    *(watch.name, _target_text(watch.definition.target), looks_text(watch.definition)),
+                    *(watch.name, _target_text(watch.definition.target), looks),
                     *(watch.rows, watch.looked_at, watch.changed_at),
                     *(states.get(state, 0) for state in (DeliveryState.DELIVERED, DeliveryState.PENDING)),
                     *(states.get(DeliveryState.DEAD, 0), errors.get(watch.uid) or None),
