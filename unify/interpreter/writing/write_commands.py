@@ -194,15 +194,18 @@ class WriteCommands:
         self._check_plan(plan, spec)
         return self._carry_out(plan)
 
-    def approve(self, id: int) -> Result:
-        """Send a planned write. Raises UnknownName, LoadFailed."""
+    def approve(self, id: int, approved_by: str = "") -> Result:
+        """Send a planned write, approved by the user of this process unless another name is given.
+
+        Raises UnknownName, LoadFailed.
+        """
         write = self.sender.get(id)
         if part := changed_part(write.target, self.sender.target_of(write.table)):
             raise QueryError(
                 f"{write.table}: {part} was changed since write {id} was planned; plan it again: "
                 f"cancel write {id}, and run the statement again"
             )
-        approved = self.store.approve(id, getpass.getuser(), self._now())
+        approved = self.store.approve(id, approved_by or getpass.getuser(), self._now())
         if approved is None:
             raise UnknownName(f"write {id} is {write.state}; only a planned write can be approved")
         return self.sender.send(approved)

@@ -16,9 +16,10 @@ from pydantic import Field
 
 from unify.model import LoaderStatus
 from unify.servers.mcp import texts
+from unify.servers.mcp.approvals import add_write_tool
 from unify.servers.mcp.runner import AgentRunner, CallFailed
 from unify.servers.mcp.tools import AgentTools, Answer
-from unify.servers.users import User
+from unify.servers.users import Role, User
 from unify.version import VERSION
 
 Agent = Context[Any, Any]
@@ -44,7 +45,7 @@ def build_server(runner: AgentRunner) -> MCPServer[Any]:
     _add_reading_tools(server, runner)
     _add_loading_tools(server, runner)
     if runner.limits.proposes_writes:
-        _add_write_tool(server, runner)
+        add_write_tool(server, lambda ctx: _tools(runner, ctx), _answer)
     _add_resources(server, runner)
     _add_prompts(server)
     return server
@@ -88,13 +89,6 @@ def _add_loading_tools(server: MCPServer[Any], runner: AgentRunner) -> None:
     async def refresh(ctx: Agent, table: Table) -> Answer:
         """Fetch what has changed in a stored table; returns a job at once."""
         return await _answer(_tools(runner, ctx).load(table, refresh=True))
-
-
-def _add_write_tool(server: MCPServer[Any], runner: AgentRunner) -> None:
-    @server.tool(annotations=ToolAnnotations(read_only_hint=False, destructive_hint=False))
-    async def propose_write(ctx: Agent, statement: Sql, reason: str) -> Answer:
-        """Plan INSERT, UPDATE or DELETE of rows in a system. A person approves it; nothing is sent before."""
-        return await _answer(_tools(runner, ctx).propose_write(statement, reason))
 
 
 def _add_resources(server: MCPServer[Any], runner: AgentRunner) -> None:
@@ -143,7 +137,9 @@ def _tools(runner: AgentRunner, ctx: Agent | None) -> AgentTools:
     name = _client_name(ctx) if ctx is not None else ""
     if not isinstance(user, User):
         return AgentTools(runner, name, restriction)
-    return AgentTools(runner, f"{user.name} {name}".strip(), restriction.intersect(user.restriction()))
+    rights = restriction.intersect(user.restriction())
+    is_writer = user.role is Role.WRITER
+    return AgentTools(runner, f"{user.name} {name}".strip(), rights, may_approve=is_writer)
 
 
 def _client_name(ctx: Agent) -> str:

@@ -13,7 +13,8 @@ Unify is SQL (DuckDB's dialect) over the systems of a team: each connection is a
 - The limits are set by the owner and cannot be raised by you.
 """
 WRITES = """\
-- propose_write plans INSERT, UPDATE or DELETE of rows in a system. A person decides; nothing is sent before.
+- propose_write plans INSERT, UPDATE or DELETE of rows in a system. A person decides, asked by your client
+  or later in a shell; nothing is sent before.
 """
 SQL_HELP = """\
 # SQL for agents

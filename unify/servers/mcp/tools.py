@@ -21,11 +21,17 @@ NO_PROGRESS: ProgressListener = lambda _statuses: None  # noqa: E731
 
 
 class AgentTools:
-    """The tools of one server. ``agent`` names the client, for the log."""
+    """The tools of one server. ``agent`` names the client, for the log.
 
-    def __init__(self, runner: AgentRunner, agent: str, restriction: Restriction) -> None:
+    ``may_approve``  the user of the client may approve writes: the owner at stdio, or a writer over HTTP.
+    """
+
+    def __init__(
+        self, runner: AgentRunner, agent: str, restriction: Restriction, *, may_approve: bool = True
+    ) -> None:
         self._runner = runner
-        self._agent = agent
+        self.agent = agent
+        self.may_approve = may_approve
         self._restriction = restriction
         self._limits = runner.limits
 
@@ -107,7 +113,7 @@ class AgentTools:
             inner = session.interpreter.session
             if (check := inner.statement_check) is not None:
                 check.check_write(statement)
-            requested_by = f"{self._agent}: {reason}"[:200]
+            requested_by = f"{self.agent}: {reason}"[:200]
             write, plan = inner.write_commands.propose(statement, inner.max_age, requested_by)
             return {
                 "write": write.id,
@@ -118,6 +124,26 @@ class AgentTools:
             }
 
         return await self._run("propose_write", statement, propose)
+
+    async def approve_write(self, id: int) -> Answer:
+        """Send a planned write that the user of the client has approved, and wait for its outcome."""
+
+        def approve(session: RestrictedSession) -> Answer:
+            approved_by = f"{self.agent} (asked by the client)"[:200]
+            result = session.interpreter.session.write_commands.approve(id, approved_by)
+            text = result.text if isinstance(result, Message) else ""
+            return {"state": "sent", "outcome": text[: 2 * MAX_CELL_CHARS], "approve": None}
+
+        return await self._run("propose_write", f"approve write {id}", approve)
+
+    async def decline_write(self, id: int) -> Answer:
+        """Cancel a planned write that the user of the client has declined."""
+
+        def decline(session: RestrictedSession) -> Answer:
+            session.interpreter.session.write_commands.cancel(id)
+            return {"state": "declined by a person; nothing was sent", "approve": None}
+
+        return await self._run("propose_write", f"cancel write {id}", decline)
 
     def _query(self, session: RestrictedSession, sql: str, rows: int) -> Answer:
         result = session.interpreter.run(sql, projection=CellProjection())
@@ -147,7 +173,7 @@ class AgentTools:
         restriction = self._restriction
         if not self._runner.budget.left:
             restriction = Restriction(may_load=False, schemas=restriction.schemas)
-        call = CalledTool(self._agent, tool, statement, restriction)
+        call = CalledTool(self.agent, tool, statement, restriction)
         return await self._runner.run(call, work, on_progress)
 
 
