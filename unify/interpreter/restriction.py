@@ -124,7 +124,8 @@ class StatementCheck:
     def _check_sql(self, sql: str, parameters: Collection[str]) -> None:
         macros = {one.name.lower() for one in definitions(self._lake) if not one.is_view}
         try:
-            checked = check_select(_explained(sql), macros.__contains__)
+            databases = {name.lower() for name in self._connections.relational_names()}
+            checked = check_select(_explained(sql), macros.__contains__, databases)
         except ValueError as error:
             raise QueryError(f"the statement {error}. {_ONLY_SELECT}") from error
         given = {name.lower() for name in parameters}
@@ -146,6 +147,8 @@ class StatementCheck:
         schema = (table.schema or "main").lower()
         if SCHEMA in (schema, table.catalog.lower()):
             self._check_system_table(table)
+        elif table.catalog and self._connections.is_relational(table.catalog):
+            schema = table.catalog.lower()  # shop.sales.orders: a schema of a database
         elif not self._connections.has(schema) and schema not in self._schemas():
             raise QueryError(f"schema {table.schema} does not exist (show schemas)")
         elif schema == "main" and not self._is_own(table):

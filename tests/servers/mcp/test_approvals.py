@@ -27,7 +27,6 @@ from unify.writes.store import WriteStore
 
 pytestmark = [pytest.mark.lake, pytest.mark.socket]
 STATEMENT = "insert into shop.people (name) select 'Ada'"
-Reply = ElicitResult | None
 
 
 class Person:
@@ -77,7 +76,7 @@ def runner(writable: Settings) -> Iterator[AgentRunner]:
 
 
 def propose(
-    runner: AgentRunner, person: Person | None, age: Age, reason: str, statement: str = STATEMENT
+    runner: AgentRunner, person: Any, age: Age, reason: str, statement: str = STATEMENT
 ) -> CallToolResult:
     async def run() -> CallToolResult:
         async with Client(build_server(runner), mode=age, elicitation_callback=person) as client:

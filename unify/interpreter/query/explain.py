@@ -173,7 +173,7 @@ class _DryRunResolver(RelationResolver):
 
     def create_source_view(self, use: SourceUse, mention: TableMention, *, reads_ahead: bool) -> str:
         del reads_ahead  # nothing is read
-        view, relation = self.source_views.create(use, mention)
+        view, relation = self.source_views.create(use, mention, is_planned=True)
         self.sent += [f"{use.name}: live", *map(_indent, relation.sent)]
         return view
 

@@ -218,14 +218,22 @@ class QueryRunner:
         return replace(bound, sql=replace_direct_queries(bound.sql, self.relations.source_views))
 
     def _choose_sources(self, used: UsedTables, max_age: MaxAge) -> Mapping[str, SourceUse]:
-        if self.restriction is not None:
-            for name in used.sources:  # a restricted lake cannot connect to a database
+        if self.restriction is not None and not self.restriction.may_load:
+            for name in used.sources:
                 if self.get_sources().stored_name(name) is None:
-                    raise QueryError(
-                        f"{name}: only stored rows can be read here; load table {name} in a shell"
+                    raise NotPermitted(
+                        f"{name} is read from its database by each statement, which needs the role loader; "
+                        f"readers can read it once it is stored: load table {name}"
                     )
             max_age = MaxAge.parse("none")
-        return self.get_sources().choose(used.sources, max_age) if used.sources else {}
+        uses = self.get_sources().choose(used.sources, max_age) if used.sources else {}
+        live = [str(use.name) for use in uses.values() if use.is_live]
+        if self.restriction is not None and used.definitions and live:
+            raise QueryError(
+                f"{', '.join(live)}: views and macros over tables that are read from their database cannot "
+                "be used here; name the table in the statement, or load it in a shell"
+            )
+        return uses
 
     def _needs_views(self, uses: Mapping[str, SourceUse], used: UsedTables, statement: Analysed) -> bool:
         """Whether DuckDB does not find every table of a source by its name in the statement."""

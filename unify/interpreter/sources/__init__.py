@@ -5,6 +5,7 @@
     source_tables  SourceTables: which table a name means; whether a statement reads it stored or live
     source_views   the temporary view that stands for a live table, with conditions, order and limit
     parallel_reads  large live tables, read in parts side by side before the statement
+    copied_tables  the rows of live tables for statements from outside a shell, whose DuckDB is restricted
     null_values    notices about values that are read as NULL, such as NaN
     named_databases  databases in memory by whose names views, macros and prepared statements read sources
     direct_queries  query('CONNECTION', 'SQL') in FROM

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import Interrupted, UnifyError
 from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.sources.copied_tables import SourceDatabase
 from unify.lake.lake import Lake
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ CANCEL_INTERVAL_S = 0.05  # between two requests to end a statement
 class OpenSources:
     """Opens the adapter of a connection when a statement first needs it, attached to the lake's DuckDB.
 
-    A connection that has changed in connections.yaml is opened again.
+    A connection that has changed in connections.yaml is opened again. In a restricted session, sources are
+    attached to a DuckDB of their own, ``database``.
     """
 
     def __init__(self, lake: Lake, connections: ConnectionCatalog) -> None:
         self.lake = lake
         self.connections = connections
+        self.database = SourceDatabase(lake)
         self.in_use: set[str] = set()  # connections that the current statement reads live
         self._adapters: dict[str, tuple[Connection, RelationalAdapter]] = {}
         self._attached: dict[str, tuple[object, int]] = {}  # when; see _attach
@@ -75,19 +78,26 @@ class OpenSources:
             self._attach(adapter, self.lake.connection)
             return self.lake.connection
         if self._shared is None:
-            duck = own.enter_context(self.lake.cursor(uses_lake=False))
+            duck = own.enter_context(self._cursor())
             self._attach(adapter, duck)
             return duck
         stack, known = self._shared
         if adapter.connection not in known:
-            duck = stack.enter_context(self.lake.cursor(uses_lake=False))
+            duck = stack.enter_context(self._cursor())
             self._attach(adapter, duck)
             known[adapter.connection] = duck.execute("BEGIN")
         return known[adapter.connection]
 
+    def _cursor(self) -> AbstractContextManager[DuckDBPyConnection]:
+        if self.lake.is_restricted:
+            return closing(self.database.open().cursor())
+        return self.lake.cursor(uses_lake=False)
+
     def _attach(self, adapter: RelationalAdapter, duck: DuckDBPyConnection) -> None:
         """Attach the source, unless it was attached since the lake was opened and a database detached."""
-        state = self.lake.connection, self.lake.statements.definition_version
+        state: tuple[object, int] = self.lake.connection, self.lake.statements.definition_version
+        if self.lake.is_restricted:
+            state = self.database, 0
         if self._attached.get(adapter.connection) != state:
             adapter.attach(duck)
             self._attached[adapter.connection] = state
@@ -101,6 +111,7 @@ class OpenSources:
         with self._cancelling:
             if not self._is_cancelled:
                 self._is_cancelled = True
+                self.database.interrupt()
                 self._cancel_statements()
 
     def end_statement(self) -> None:
@@ -122,7 +133,7 @@ class OpenSources:
     def _cancel(self, adapter: RelationalAdapter) -> int | None:
         """Return how many statements were ended; None if the source cannot be asked."""
         try:
-            with self.lake.cursor(uses_lake=False) as duck:
+            with self._cursor() as duck:
                 return adapter.cancel(duck)
         except UnifyError:  # it does not respond, and the user is leaving
             return None
@@ -130,6 +141,7 @@ class OpenSources:
     def close(self) -> None:
         for name in list(self._adapters):
             self._close(name)
+        self.database.close()
         if self.cancel in self.lake.interrupt_hooks:
             self.lake.interrupt_hooks.remove(self.cancel)
 
@@ -158,7 +170,7 @@ class OpenSources:
         from unify.adapters.relation import HIDDEN_PREFIX
         from unify.engine import duckdb
 
-        with self.lake.cursor() as duck:
+        with self._cursor() as duck:
             rows = duck.execute("SELECT database_name FROM duckdb_databases()").fetchall()
             own = [alias for (alias,) in rows if alias.startswith(HIDDEN_PREFIX)]
             for alias in own:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnifyError
 from unify.interpreter.results import Watcher
+from unify.interpreter.sources.copied_tables import CopiedTables
 from unify.interpreter.sources.null_values import NullValues
 from unify.interpreter.sources.parallel_reads import MAX_READERS, ParallelReads
 from unify.interpreter.sources.source_tables import SourceTables, SourceUse
@@ -36,6 +37,7 @@ class SourceViews:
         self.watcher = watcher
         self.null_values = NullValues(self.lake, watcher)
         self.parallel_reads = ParallelReads(self.lake, tables.sources)
+        self._copies = CopiedTables(self.lake, tables.sources.database)
         self._numbers = count(1)
         self._views: list[str] = []  # of the last statement
         self._streams: list[str] = []  # the same
@@ -44,6 +46,7 @@ class SourceViews:
         """Drop the views of the previous statement."""
         self.tables.sources.end_statement()
         self.null_values.report()
+        self._copies.drop()
         streams, self._streams = self._streams, []
         views, self._views = [*self._views, *(f"temp.main.{quoted(name)}" for name in streams)], []
         for view in views:
@@ -54,18 +57,27 @@ class SourceViews:
         self.parallel_reads.drop()
 
     def create(
-        self, use: SourceUse, mention: TableMention | None, *, reads_ahead: bool = False
+        self,
+        use: SourceUse,
+        mention: TableMention | None,
+        *,
+        reads_ahead: bool = False,
+        is_planned: bool = False,
     ) -> tuple[str, Relation]:
         """Create the view of a table; return its name, and what it reads.
 
         ``reads_ahead``  all rows of a large table may be read at once, side by side: the statement runs now,
                          and reads no other table of the source.
+        ``is_planned``   the view is not read: in a restricted session it is a table without rows.
         """
-        if reads_ahead and not self.lake.in_transaction and (ahead := self._read_ahead(use, mention)):
+        reads_ahead = reads_ahead and not self.lake.in_transaction and not self.lake.is_restricted
+        if reads_ahead and (ahead := self._read_ahead(use, mention)):
             return self.create_view(ahead.sql, str(use.name)), ahead
         relation = self.relation(use, mention)
         for notice in relation.notices:
             self.watcher.notice(f"{use.name}: {notice}")
+        if self.lake.is_restricted:
+            return self._copies.copy(use.name, relation, is_empty=is_planned), relation
         self.register_streams(relation)
         return self.create_view(relation.sql, str(use.name)), relation
 
@@ -95,7 +107,7 @@ class SourceViews:
         read = self._read(use.table, mention)
         with self.tables.sources.use(use.name.schema) as (adapter, duck):
             self.tables.sources.in_use.add(adapter.connection)
-            if mention is not None:
+            if mention is not None and not self.lake.is_restricted:
                 read = replace(read, null_counter=self.null_values.expression(use.name))
             relation = adapter.relation(duck, use.table, read)
         self.null_values.count(use.name, relation.null_columns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +66,15 @@ class CheckedSelect(Struct, frozen=True):
     cte_names: frozenset[str]
 
 
-def check_select(sql: str, is_macro: Callable[[str], bool] = lambda _name: False) -> CheckedSelect:
+def check_select(
+    sql: str,
+    is_macro: Callable[[str], bool] = lambda _name: False,
+    databases: Collection[str] = (),
+) -> CheckedSelect:
     """Check that ``sql`` is one SELECT that reads tables and nothing else.
 
-    ``is_macro``  whether the owner of the lake has defined a macro of that name, in lower case.
+    ``is_macro``   whether the owner of the lake has defined a macro of that name, in lower case.
+    ``databases``  connections, in lower case, whose tables may be named with a schema: shop.sales.orders.
     Raises ValueError with what the statement is or does instead, as a predicate: ``calls the function …``.
     """
     nodes = list(walk_tree(parse_tree(sql)))
@@ -78,7 +83,7 @@ def check_select(sql: str, is_macro: Callable[[str], bool] = lambda _name: False
     _check_functions(nodes, is_macro)
     tables = tuple(dict.fromkeys(_read_table(node) for node in nodes if node.get("type") == "BASE_TABLE"))
     for table in tables:
-        _check_table(table)
+        _check_table(table, databases)
     return CheckedSelect(tables, frozenset(_cte_names(nodes)))
 
 
@@ -106,9 +111,10 @@ def _check_functions(nodes: Sequence[dict[str, Any]], is_macro: Callable[[str], 
         raise ValueError(f"calls the function {refused[0]}, which is not allowed here")
 
 
-def _check_table(table: ReadTable) -> None:
+def _check_table(table: ReadTable, databases: Collection[str]) -> None:
     schema, catalog = table.schema.lower(), table.catalog.lower()
-    if catalog not in _CATALOGS or schema in _SYSTEM_SCHEMAS or schema.startswith("__"):
+    is_known = catalog in _CATALOGS or catalog in databases
+    if not is_known or schema in _SYSTEM_SCHEMAS or schema.startswith("__"):
         raise ValueError(f"reads {table}, which is not a table of a connection or of the user")
     if not schema and _SYSTEM_VIEW.match(table.table.lower()):
         raise ValueError(f"reads {table}, which is not a table of a connection or of the user")

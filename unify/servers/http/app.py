@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -15,7 +16,7 @@ from unify.servers.event_log import EventLog
 from unify.servers.http import health, metrics, openapi, page, query
 from unify.servers.http.access import Access, AccessControl, AccessPolicy
 from unify.servers.http.limits import RequestLimits
-from unify.servers.http.responses import render_http_exception, render_internal_error
+from unify.servers.http.responses import render_disconnect, render_http_exception, render_internal_error
 from unify.servers.monitoring.service import MonitoringService
 from unify.servers.sessions import OwnerSessions
 from unify.servers.statements.limits import StatementLimits
@@ -41,7 +42,11 @@ def build_app(services: AppServices, policy: AccessPolicy) -> ASGIApp:
     routes = _routes(services)
     app: ASGIApp = Starlette(
         routes=[route for route, _ in routes],
-        exception_handlers={HTTPException: render_http_exception, Exception: render_internal_error},
+        exception_handlers={
+            HTTPException: render_http_exception,
+            ClientDisconnect: render_disconnect,
+            Exception: render_internal_error,
+        },
     )
     rules = {_PARAMETER.sub("*", route.path): access for route, access in routes}
     control = AccessControl(app, rules, policy, services.users, services.log, sessions=services.sessions)

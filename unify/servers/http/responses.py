@@ -20,6 +20,11 @@ def render_http_exception(_request: Request, error: Exception) -> Response:
     return error_response(error.status_code, error.detail, error.headers)
 
 
+def render_disconnect(_request: Request, _error: Exception) -> Response:
+    """The response to a client that has gone before its request was complete; nobody reads it."""
+    return error_response(400, "the request is not complete", {"Connection": "close"})
+
+
 def render_internal_error(_request: Request, _error: Exception) -> Response:
     """The response to an unexpected error, which the log describes."""
     message = "internal error; the log of the server has the details"

@@ -1,0 +1,159 @@
+"""Garbage over HTTP: random bytes, broken requests, and statements made of pieces of SQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.served_home import ServedHome, serve_home
+from tests.support.stores import create_home
+from unify.fs.memory import resident_bytes
+from unify.lake.lake import Lake
+from unify.servers.statements.limits import StatementLimits
+from unify.servers.users import Role, UserStore
+
+pytestmark = [pytest.mark.socket, pytest.mark.lake, pytest.mark.process]
+QUICK_SEEDS, SLOW_SEEDS, BATCH = 120, 10_000, 500
+ALLOWED = {200, 202, 204, 400, 401, 403, 404, 405, 406, 408, 413, 421, 431, 501, 502, 503}
+METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "g\x00t", "GET GET", "")
+PATHS = (
+    *("/", "/query", "/session", "/statements/x", "/static/app.js", "/static/../x", "/health", "/metrics"),
+    *("/openapi.json", "/%00", "/query?x=%ff", "*", "http://evil.example/query", "/" + "a" * 3000),
+)
+_WORDS = """select from where t shop.orders 1 'x' ' " ( ) * , ; -- /* */ $$ ? :a $a :: null with as union all
+limit -1 1e999 [ ] { } é explain describe unify.tables lake.main.t or x'ff' cast interval
+range(10) unnest([1]) begin copy pragma"""
+PIECES = (*_WORDS.split(), "\x00", "\ud7ff", "show tables", "load table")
+VALUES: tuple[object, ...] = (
+    *(None, True, 0, -1, 1.5, 10**40, "", "x" * 5000, [], [[[]]], {}, {"a": None}, "\x00", "é"),
+)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServedHome, str]]:
+    settings = create_home(tmp_path_factory.mktemp("fuzzed"))
+    with Lake(settings) as lake:
+        lake.execute("create table t as select 1 as a, 'x' as b")
+    token = UserStore(settings).add_user("ann", Role.LOADER)
+    with serve_home(settings, limits=StatementLimits(bytes=1_000_000, seconds=5.0)) as home:
+        yield home, token
+
+
+def random_bytes(chance: random.Random, token: str) -> bytes:
+    del token
+    return chance.randbytes(chance.randrange(1, 3000))
+
+
+def random_statement(chance: random.Random) -> str:
+    return " ".join(chance.choices(PIECES, k=chance.randrange(1, 12)))
+
+
+def random_json(chance: random.Random) -> bytes:
+    value: object = {
+        chance.choice(("sql", "params", "ticket", "x")): chance.choice((*VALUES, random_statement(chance)))
+        for _ in range(chance.randrange(0, 4))
+    }
+    text = json.dumps(value).encode()
+    if chance.random() < 0.2:
+        text = b"[" * chance.randrange(1, 20_000)
+    return text
+
+
+def request(chance: random.Random, token: str) -> bytes:
+    """A request that may be valid: any method, path, headers and body."""
+    as_json = chance.random() < 0.5
+    body = random_json(chance) if as_json else random_statement(chance).encode("utf-8", "surrogatepass")
+    headers = {
+        "Host": chance.choice(("localhost", "127.0.0.1:1", "evil.example", "[::1]", "")),
+        "Authorization": chance.choice(
+            (f"Bearer {token}", f"Bearer {token}", "Bearer x", "Basic eDp5", "Bearer")
+        ),
+        "Content-Type": chance.choice(("application/json", "text/plain", "", "a/b; charset=\xff")),
+        "Accept": chance.choice(("*/*", "text/csv", "application/vnd.unify.table+ndjson", "x", ";q=0", ",,")),
+        "Prefer": chance.choice(("wait=0", "wait=1", "wait=-1", "wait=99999999", "")),
+        "X-Unify-Max-Age": chance.choice(("", "0", "none", "5m", "-1", "1e9 years")),
+        "Content-Length": chance.choice((str(len(body)), str(len(body)), "0", "-1", "x", "999999999")),
+        "Connection": "close",
+    }
+    kept = {name: value for name, value in headers.items() if chance.random() < 0.9}
+    lines = [f"{chance.choice(METHODS[:2])} {chance.choice(PATHS[:3])} HTTP/1.1"]
+    if chance.random() < 0.3:
+        lines = [
+            f"{chance.choice(METHODS)} {chance.choice(PATHS)} HTTP/{chance.choice(('1.1', '1.0', '2', 'x'))}"
+        ]
+    lines += [f"{name}: {value}" for name, value in kept.items()]
+    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
+
+
+def broken_request(chance: random.Random, token: str) -> bytes:
+    """A request with some bytes changed, left out or repeated."""
+    data = bytearray(request(chance, token))
+    for _ in range(chance.randrange(1, 6)):
+        at = chance.randrange(len(data))
+        match chance.randrange(3):
+            case 0:
+                data[at] = chance.randrange(256)
+            case 1:
+                del data[at : at + chance.randrange(1, 40)]
+            case _:
+                data[at:at] = data[at : at + chance.randrange(1, 40)]
+        data = data or bytearray(b"x")
+    return bytes(data)
+
+
+KINDS: tuple[Callable[[random.Random, str], bytes], ...] = (random_bytes, request, request, broken_request)
+
+
+def send(home: ServedHome, data: bytes) -> bytes:
+    """Send bytes, say that there are no more, and return what comes back."""
+    received = b""
+    with home.connect() as client:
+        try:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            while chunk := client.recv(65_536):
+                received += chunk
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the server has refused to read on
+    return received
+
+
+def assert_garbage_is_refused(served: tuple[ServedHome, str], seeds: range) -> None:
+    home, token = served
+    for seed in seeds:
+        chance = random.Random(seed)
+        answer = send(home, chance.choice(KINDS)(chance, token))
+        status = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
+        assert not answer or status is not None, (seed, answer[:200])
+        assert status is None or int(status[1]) in ALLOWED, (seed, answer[:2000])
+        assert b"Traceback" not in answer, seed
+        assert token.encode() not in answer, seed
+        assert "server.internal_error" not in home.log.getvalue(), (seed, home.log.getvalue()[-2000:])
+    assert home.query("select 41 + 1 as n", token).json() == [{"n": 42}]
+
+
+def measure() -> tuple[int, int]:
+    """Return the memory of this process in bytes, and the number of its open files."""
+    return resident_bytes([os.getpid()])[os.getpid()], len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_garbage_is_refused_and_the_server_goes_on(served: tuple[ServedHome, str]) -> None:
+    assert_garbage_is_refused(served, range(QUICK_SEEDS))
+
+
+@pytest.mark.slow
+def test_ten_thousand_seeds_leave_no_trace(served: tuple[ServedHome, str]) -> None:
+    assert_garbage_is_refused(served, range(QUICK_SEEDS, QUICK_SEEDS + 2 * BATCH))
+    before = measure()
+    for start in range(QUICK_SEEDS + 2 * BATCH, QUICK_SEEDS + SLOW_SEEDS, BATCH):
+        assert_garbage_is_refused(served, range(start, start + BATCH))
+    after = measure()
+    assert after[0] < before[0] + 100 * 1024**2, (before, after)
+    assert after[1] < before[1] + 20
