@@ -82,8 +82,11 @@ class MockAPI:
         return replace(
             spec,
             base_url=self._to_local_origins(self._base),
+            credential_origins=tuple(map(self._to_local_origins, spec.credential_origins)),
             allowed_origins=tuple(
-                dict.fromkeys(server.url for origin, server in self._servers.items() if origin != home)
+                server.url
+                for origin, server in self._servers.items()
+                if origin not in (home, *spec.credential_origins)
             ),
             auth=self._localized_auth(spec.auth, options),
             limits=Limits(concurrency=1),
@@ -174,7 +177,7 @@ def _all_origins(
     """Every origin of the spec and of the requests of the case, that of the spec first."""
     absolute = [exchange.target for exchange in exchanges if not exchange.target.startswith("/")]
     allowed = [origin for origin in spec.allowed_origins if "*" not in origin]
-    urls = [base, *allowed, *_auth_urls(spec.auth, options).values(), *absolute]
+    urls = [base, *spec.credential_origins, *allowed, *_auth_urls(spec.auth, options).values(), *absolute]
     try:
         return list(dict.fromkeys(origin_of(url) for url in urls))
     except ConfigError as error:

@@ -48,12 +48,13 @@ def spec_document(api: ImportedAPI, auth: AuthOffer | None) -> dict[str, Json]:
         "base_url": api.base_url,
         "options": {each.name: _without(each, "name") for each in api.options},
         "auth": dict(auth.settings) if auth is not None else {},
+        "credentials_also_to": list(api.credential_origins),
         "headers": dict(api.headers),
         "paging": msgspec.to_builtins(api.paging),
         "limits": limits,
         "tables": [_table_document(table) for table in api.tables],
     }
-    return {key: value for key, value in document.items() if value not in ("", {}, None)}
+    return {key: value for key, value in document.items() if value not in ("", {}, None, [])}
 
 
 def _table_document(table: ImportedTable) -> dict[str, Json]:

@@ -175,6 +175,7 @@ class ImportedAPI(Struct, frozen=True):
 
     ``auths``  the ways to authenticate, best first; none: requests are sent without credentials.
     ``choices``  options that are decided when the API is imported, besides those of ``options``.
+    ``credential_origins``  other origins of requests, to which credentials are sent, too.
     ``tables`` in the order of the source; a parent stands before its children.
     """
 
@@ -187,6 +188,7 @@ class ImportedAPI(Struct, frozen=True):
     choices: tuple[str, ...] = ()
     auths: tuple[AuthOffer, ...] = ()
     headers: Mapping[str, str] = {}
+    credential_origins: tuple[str, ...] = ()
     paging: ImportedPaging | None = None
     requests_per_second: float | None = None
     tables: tuple[ImportedTable, ...] = ()

@@ -74,6 +74,20 @@ class TestForeignOrigins:
         assert (request.target, request.body) == ("/next", b"")
         assert not any(form in repr(foreign.requests) for form in encoded_secrets())
 
+    @pytest.mark.parametrize("redirection", REDIRECTIONS)
+    @pytest.mark.parametrize("method", ["bearer", "basic", "cookie"])
+    def test_an_origin_that_the_spec_names_for_it_receives_credentials(
+        self, api: FaultServer, foreign: FaultServer, make_adapter: MakeAdapter, method: str, redirection: str
+    ) -> None:
+        paging, reply = REDIRECTIONS[redirection]
+        api.serve("/things", reply(f"{foreign.url}/next"))
+
+        adapter = make_signed_in_adapter(make_adapter, method, api, paging, credential_origins=(foreign.url,))
+        assert [page.rows for page in adapter.pages("things", Read())][-1] == [b'{"id": 2}']
+        (request,) = foreign.requests
+        assert any(form in repr(request) for form in encoded_secrets())
+        assert request.headers["x-extra"] == KEY
+
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     @pytest.mark.parametrize("allowed", [False, True])
     @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """The HTTP client of one connection.
 
-Credentials are sent to the connection's origin only. Redirects and next links stay there, or go to the
-``allowed_origins`` of the spec without credentials. Each request ends by its deadline, each body within its
-size limit. All workers share the rate limits. Each attempt is reported without secrets. Nothing is read from
-the environment: no proxy, no CA bundle, no ``.netrc``.
+Credentials are sent to the connection's origin, and to others that its spec names for that. Redirects and
+next links stay there, or go to the ``allowed_origins`` of the spec without credentials. Each request ends by
+its deadline, each body within its size limit. All workers share the rate limits. Each attempt is reported
+without secrets. Nothing is read from the environment: no proxy, no CA bundle, no ``.netrc``.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class HttpClient:
         self._auth_lock = threading.Lock()
         self.redactor.add_param_names(*self._auth.secret_params)
         self._add_secrets()
-        self._allowed_origins = AllowedOrigins([self.origin, *options.allowed_origins])
+        self._credential_origins = frozenset([self.origin, *map(origin_of, options.credential_origins)])
+        self._allowed_origins = AllowedOrigins([*self._credential_origins, *options.allowed_origins])
         self._token_hints = options.token_hints
         self._requires_tls = options.requires_tls
         self._credentials_hint = options.credentials_hint or "the connection's options"
@@ -300,7 +301,7 @@ class HttpClient:
         self._check_origin(request.url, home, self._request_line(request))
         renewed, redirects = False, 0
         while True:
-            at_home = origin_of(request.url) == home
+            at_home = self._is_home(request.url, home, authenticated=authenticated)
             sent, response = self._send_request(
                 request, stop, authenticated=authenticated, same_origin=at_home, writes=writes
             )
@@ -314,7 +315,12 @@ class HttpClient:
             redirects += 1
             if redirects > MAX_REDIRECTS:
                 raise BadResponse(f"{response.request_line}: more than {MAX_REDIRECTS} redirects")
-            request = self._build_redirect(request, response, target, home)
+            request = self._build_redirect(request, response, target, home, authenticated=authenticated)
+
+    def _is_home(self, url: str, home_origin: str, *, authenticated: bool) -> bool:
+        """Whether the headers and the body of a request may go to ``url``."""
+        origin = origin_of(url)
+        return origin == home_origin or (authenticated and origin in self._credential_origins)
 
     def _send_request(
         self,
@@ -346,12 +352,14 @@ class HttpClient:
                 f"{home_origin}; if that host belongs to the API, add it to allowed_origins in the spec"
             )
 
-    def _build_redirect(self, request: Request, response: Response, target: str, home_origin: str) -> Request:
+    def _build_redirect(
+        self, request: Request, response: Response, target: str, home_origin: str, *, authenticated: bool
+    ) -> Request:
         url = resolve_link(response.url, target)
         self._check_origin(url, home_origin, f"{response.request_line}: a redirect")
         if response.status not in (307, 308) and request.method not in ("GET", "HEAD"):
             return replace(request, method="GET", url=url, params=(), body=None)
-        if request.body is not None and origin_of(url) != home_origin:
+        if request.body is not None and not self._is_home(url, home_origin, authenticated=authenticated):
             raise SourceError(
                 f"{response.request_line}: redirects a {request.method} to "
                 f"{self.redactor.redact(origin_of(url))}; a body is sent to the connection's host only"

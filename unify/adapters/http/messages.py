@@ -145,6 +145,7 @@ class ClientOptions(Struct, frozen=True):
     """The origins, timeouts and limits of the requests of a connection.
 
     ``base_url``          credentials are sent to its origin only.
+    ``credential_origins``  other origins to which credentials are sent, too.
     ``credentials_hint``  names the options to check if the credentials are refused.
     ``requires_tls``      requests have credentials, which are not sent to another machine over http.
     ``token_hints``       the same if a token request is refused, by OAuth 2 error; "" for any other error.
@@ -152,6 +153,7 @@ class ClientOptions(Struct, frozen=True):
 
     base_url: str
     allowed_origins: tuple[str, ...] = ()
+    credential_origins: tuple[str, ...] = ()
     proxy: str | None = None
     ca_file: str | None = None
     concurrency: int = 4

@@ -259,9 +259,13 @@ class RESTAdapter(Adapter):
         requires_tls = self._has_credentials() and not self._allows_http(location)
         if requires_tls and is_unprotected(base):
             raise ConfigError(f"{location}: base_url: {UNPROTECTED_MESSAGE}")
+        for origin in spec.credential_origins if requires_tls else ():
+            if is_unprotected(origin):
+                raise ConfigError(f"{location}: credentials_also_to: {origin}: {UNPROTECTED_MESSAGE}")
         return replace(
             client_options,
             base_url=base,
+            credential_origins=spec.credential_origins,
             requires_tls=requires_tls,
             allowed_origins=spec.allowed_origins,
             concurrency=spec.limits.concurrency,

@@ -265,6 +265,10 @@ class AdapterSpec(Struct, frozen=True):
             "[https://a.example]",
         ),
     ] = ()
+    credential_origins: Annotated[
+        tuple[OriginURL, ...],
+        doc("Other origins of the API, which get the credentials, too.", "[https://api2.a.example]"),
+    ] = field(name="credentials_also_to", default=())
     check: Annotated[CheckSpec | None, doc("Request of `unify check`.", "{request: GET /user}")] = None
     views: Annotated[tuple[View, ...], doc("Views over the tables.")] = ()
     other_auths: tuple[Auth, ...] = ()

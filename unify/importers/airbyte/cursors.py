@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from unify.importers.airbyte.context import StreamContext, shown
 from unify.importers.airbyte.jinja.durations import duration_text, parse_iso_duration
-from unify.importers.airbyte.jinja.values import Applied, Joined, Known, Moment, Ref, Value
+from unify.importers.airbyte.jinja.values import Applied, Joined, Known, Moment, Operation, Ref, Value
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
 from unify.importers.airbyte.requests import RequestDraft, option_place
 from unify.importers.common.documents import items_of, members_of, text_of
@@ -56,12 +56,13 @@ def read_cursor(cursor: Component, draft: RequestDraft, ctx: StreamContext) -> C
         return _unsent_cursor(cursor, column, ctx)
     if not is_sent:
         raise NotImportable("sends the end of the time window only", cursor)
-    start = _start(cursor, ctx)
+    start, not_before = _start(cursor, ctx)
     window = _window(cursor, ctx) if ctx.uses_until else None
     incremental = ImportedIncremental(
         column,
         param=start_param if not ctx.uses_cursor else None,
         start=start,
+        not_before=not_before,
         format=_request_format(cursor, ctx),
         window=window,
         lookback=_duration(cursor.get("lookback_window"), cursor, ctx, "lookback"),
@@ -112,19 +113,31 @@ def _inject_edges(cursor: Component, draft: RequestDraft, ctx: StreamContext) ->
 # -- start and window --------------------------------------------------------------------------------
 
 
-def _start(cursor: Component, ctx: StreamContext) -> str | None:
-    """``start``: a time, an option, or some days ago."""
+def _start(cursor: Component, ctx: StreamContext) -> tuple[str | None, str | None]:
+    """``start``: a time, an option, or some days ago; and ``not_before``, the greatest age of it."""
     given = cursor.get("start_datetime")
     settings = given if isinstance(given, Mapping) else {"datetime": given}
-    if settings.get("min_datetime") or settings.get("max_datetime"):
+    limit = _age(ctx.fold(settings.get("min_datetime"), cursor)) if settings.get("min_datetime") else None
+    if (settings.get("min_datetime") and limit is None) or settings.get("max_datetime"):
         ctx.note("a limit of the start is not kept: min_datetime or max_datetime")
     text = settings.get("datetime")
     value = ctx.fold(text, cursor)
+    if isinstance(value, Operation) and value.operator == "max":
+        sides = (value.left, value.right)
+        value = next((each for each in sides if _age(each) is None), value)
+        limit = next(filter(None, map(_age, sides)), limit)
     found = _start_text(value, cursor, text, ctx)
     format_ = text_of(settings.get("datetime_format")) or text_of(cursor.get("datetime_format"))
     if isinstance(value, Known) and isinstance(found, str):
-        return _as_iso(found, format_)
-    return found
+        return _as_iso(found, format_), limit
+    return found, limit
+
+
+def _age(value: Value) -> str | None:
+    """How long before now a moment is; None for another value."""
+    if isinstance(value, Moment) and value.base in ("now", "today") and value.offset_s < 0:
+        return duration_text(-value.offset_s)
+    return None
 
 
 def _start_text(value: Value, cursor: Component, text: Json, ctx: StreamContext) -> str | None:

@@ -20,6 +20,8 @@ from unify.importers.model import Json
 _CLIENT_HEADERS = frozenset(["content-type", "user-agent", "accept-encoding", "content-length"])
 _ADDRESS = re.compile(r"(https?://[^/?#]+|\{[A-Za-z_]\w*\})(.*)", re.DOTALL)
 
+_PATH_OF_VARIABLE = re.compile(r"(https?://[^/?#{]+)(\{[A-Za-z_]\w*\})")  # it begins with a slash
+
 
 class RequestDraft(Struct):
     """The request of a stream while its parts are put together.
@@ -235,6 +237,8 @@ def _move_query(draft: RequestDraft) -> None:
 
 def split_address(address: str) -> tuple[str, str]:
     """The origin of an address, or the option that stands for it, and the path."""
+    if whole := _PATH_OF_VARIABLE.fullmatch(address):
+        return whole[1], whole[2]
     found = _ADDRESS.fullmatch(address)
     if found is None:
         return "", address

@@ -53,7 +53,8 @@ def import_airbyte(sources: Sequence[SourceText], settings: ImportSettings) -> I
     about = _metadata(source)
     base_url = importer.choose_origin()
     auths = importer.choose_auth(base_url)
-    tables = importer.finished_tables()
+    origins = importer.other_origins(base_url)
+    tables = importer.finished_tables(base_url)
     name = (
         settings.name
         or about.name.removeprefix("source-")
@@ -67,6 +68,7 @@ def import_airbyte(sources: Sequence[SourceText], settings: ImportSettings) -> I
         options=importer.options.used(),
         choices=tuple(importer.options.known_names()),
         auths=tuple(auths),
+        credential_origins=origins,
         requests_per_second=_rate(manifest.budget),
         tables=tuple(tables),
         left=tuple(importer.left),
@@ -146,16 +148,24 @@ class _Importer:
     # -- the whole API -----------------------------------------------------------------------------------
 
     def choose_origin(self) -> str:
-        """The commonest origin; streams of others are left."""
+        """The commonest origin. Streams of others are kept, unless an option sets their origin."""
         origins = Counter(table_path(each.address)[0] for each in self.built.values())
         if not origins:
             return "https://api.example"
         base = origins.most_common(1)[0][0]
         for name, each in list(self.built.items()):
             origin = table_path(each.address)[0]
-            if origin != base:
+            if origin != base and "{" in origin + base:
                 self._leave(name, f"{origin} is another origin than {base}")
         return base
+
+    def other_origins(self, base_url: str) -> tuple[str, ...]:
+        """The origins of streams that are not at the commonest one."""
+        origins = (table_path(each.address)[0] for each in self.built.values())
+        others = tuple(dict.fromkeys(origin for origin in origins if origin != base_url))
+        if others:
+            self.notes.append(ImportNote("", f"credentials are also sent to {', '.join(others)}"))
+        return others
 
     def choose_auth(self, base_url: str) -> list[AuthOffer]:
         """The commonest authentication; streams with another one are left, those without keep it."""
@@ -195,7 +205,7 @@ class _Importer:
             if built.table.name in each.table.parents:
                 self._leave(other, f"its parent {name} is not imported: {reason}")
 
-    def finished_tables(self) -> list[ImportedTable]:
+    def finished_tables(self, base_url: str) -> list[ImportedTable]:
         """The tables in the order of the manifest, parents before children, with columns for children."""
         stored: dict[str, dict[str, str]] = {}
         for each in self.built.values():
@@ -205,12 +215,15 @@ class _Importer:
         tables = []
         for name, each in self.built.items():
             if name in self._streams or each.table.name in used:
-                tables.append(self._finished(name, each, stored.get(each.table.name, {})))
+                tables.append(self._finished(name, each, stored.get(each.table.name, {}), base_url))
         return tables
 
-    def _finished(self, name: str, built: BuiltStream, stored: Mapping[str, str]) -> ImportedTable:
+    def _finished(
+        self, name: str, built: BuiltStream, stored: Mapping[str, str], base_url: str
+    ) -> ImportedTable:
         table = built.table
-        path = table_path(built.address)[1]
+        origin, path = table_path(built.address)
+        path = path if origin == base_url else f"{origin}{path}"
         known = {each.name.lower() for each in table.columns if each.source}
         added = [
             ImportedColumn(column, source=f"{{{variable}}}")

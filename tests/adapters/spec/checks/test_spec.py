@@ -29,6 +29,11 @@ MISTAKES = [
     ("    columns: {n: {sql: a, value: 1}}\n", "columns.n: expected one of from, sql and value"),
     ("    columns: {n: {value: [1]}}\n", "columns.n.value: expected a text, a number, true or false"),
     ("    where: a >\n", "9:12: tables.orders.where: the expression cannot be parsed"),
+    # other origins
+    (
+        "credentials_also_to: ['https://*.shop.example']\n",
+        "9:23: credentials_also_to[0]: expected one host: credentials are not sent to all hosts of a domain",
+    ),
     # moments
     ("    params: {a: '{now:%Q}'}\n", "params.a: '%Q': %Q is not a strftime directive"),
     ("    params: {a: '{org:dat}'}\n", "unknown encoder 'dat'"),

@@ -267,6 +267,10 @@ def _validate_connection_keys(spec: AdapterSpec, report: ProblemReport) -> None:
     _validate_base_url(spec, report)
     for index, auth in enumerate(spec.auths):
         _validate_auth(auth, ("auth", index) if spec.other_auths else ("auth",), options, report)
+    for index, origin in enumerate(spec.credential_origins):
+        if "*" in origin:
+            text = "expected one host: credentials are not sent to all hosts of a domain"
+            report.add_problem(("credentials_also_to", index), text)
     validate_variables(spec.headers, ("headers",), options, report)
     if spec.check is not None:
         validate_variables(spec.check.request, ("check", "request"), options, report)

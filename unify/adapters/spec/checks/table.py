@@ -321,7 +321,8 @@ class TableValidator:
         for target in map(urlsplit, self._table.request_paths):
             origin = f"{target.scheme}://{target.netloc}"
             is_same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
-            if target.scheme and not is_same and origin not in self._spec.allowed_origins:
+            known = (*self._spec.allowed_origins, *self._spec.credential_origins)
+            if target.scheme and not is_same and origin not in known:
                 home = f"{base.scheme}://{base.netloc}"
                 self._add(f"{origin} is not the origin of base_url ({home}) or allowed", "request")
 

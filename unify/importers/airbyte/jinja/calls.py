@@ -13,6 +13,7 @@ from unify.importers.airbyte.jinja.values import (
     Known,
     Moment,
     Opaque,
+    Operation,
     Ref,
     Span,
     Value,
@@ -96,7 +97,7 @@ def _extreme(name: str, arguments: Sequence[Value]) -> Value:
             isinstance(each, str) for each in values
         ):
             return Known(max(values) if name == "max" else min(values))
-    return Opaque(f"{name}(…)")
+    return Operation(name, *arguments) if len(arguments) == 2 else Opaque(f"{name}(…)")
 
 
 def call_method(target: Value, name: str, arguments: Sequence[Value]) -> Value:
