@@ -5,6 +5,7 @@
     records       NewWrite, Write, WriteRow, converted to and from rows of the database
     seal          the digest of a plan
     written_rows  WrittenRows: what exports with a name have written
+    ended_writes  EndedWrites: statements on databases, recorded when they have ended
     copies        ends what is open in the copy of a backup
 
 Start with store.WriteStore. The file is HOME/writes.db; the SQL is in named sections of the .sql files.

@@ -41,6 +41,23 @@ class NewWrite(Struct, frozen=True):
     is_matched: bool = False
 
 
+class EndedWrite(Struct, frozen=True):
+    """A statement on a table of a database, which has ended. ``error`` is "" if all of it was written.
+
+    ``counts``  rows by state; nothing was written if it has an error.
+    """
+
+    tenant: str
+    table: TableName
+    mode: str
+    origin: ConfigPaths
+    requested_by: str
+    started_at: datetime
+    counts: Mapping[RowState, int] = {}
+    rows: int = 0
+    error: str = ""
+
+
 class Write(Struct, frozen=True):
     """A write. ``attempt`` counts how often a worker has started it; ``requests`` those that were sent."""
 
@@ -190,6 +207,14 @@ def _decode_values(text: str) -> Mapping[str, object]:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"writes.db: the values of a row are damaged ({error}); restore a backup") from error
+
+
+def encode_counts(counts: Mapping[RowState, int]) -> str:
+    return msgspec.json.encode({state.value: count for state, count in counts.items() if count}).decode()
+
+
+def decode_counts(text: str) -> Mapping[RowState, int]:
+    return msgspec.json.decode(text, type=dict[RowState, int])
 
 
 def encode_target(target: WriteTarget) -> str:

@@ -27,6 +27,7 @@ from unify.model import (
     WriteTarget,
 )
 from unify.writes.database import Parameters, WriteDatabase
+from unify.writes.ended_writes import EndedWrites
 from unify.writes.records import (
     NewWrite,
     Write,
@@ -65,6 +66,7 @@ class WriteStore:
         self.path = path
         self._database = WriteDatabase(path)
         self.written = WrittenRows(self._database)
+        self.ended = EndedWrites(self._database)
         self._transaction = self._database.transaction
         self._fetch_all = self._database.fetch_all
         self._fetch_one = self._database.fetch_one
@@ -214,6 +216,8 @@ class WriteStore:
 
     def counts(self, id: int) -> Mapping[RowState, int]:
         """Return the number of rows by state, in the order of the states."""
+        if own := self.ended.counts(id):
+            return own
         counted = {row["state"]: row["rows"] for row in self._fetch_all("counts", {"write": id})}
         return {state: counted[state] for state in RowState if state in counted}
 

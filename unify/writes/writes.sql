@@ -15,6 +15,16 @@ VALUES (:write, :number, :action, :vals, :key, :before, :identity, :content, :le
 -- name: seal
 UPDATE write SET rows = :rows, digest = :digest WHERE id = :id RETURNING *;
 
+-- name: insert_ended
+INSERT INTO write (uid, tenant, connection, table_name, mode, origin, state, rows, requested_by, error, counts,
+                   created_at, started_at, finished_at)
+VALUES (:uid, :tenant, :connection, :table_name, :mode, :origin, :state, :rows, :requested_by, :error, :counts,
+        :started, :started, :now)
+RETURNING *;
+
+-- name: own_counts
+SELECT counts FROM write WHERE id = :write AND counts <> '';
+
 -- name: get
 SELECT * FROM write WHERE id = :id;
 

@@ -84,3 +84,8 @@ ALTER TABLE write ADD COLUMN baseline TEXT NOT NULL DEFAULT '';
 ALTER TABLE write ADD COLUMN is_matched INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE write ADD COLUMN digest TEXT NOT NULL DEFAULT '';
 ALTER TABLE written_row ADD COLUMN options TEXT NOT NULL DEFAULT '';
+
+-- name: 4
+-- Of a statement on a database, which is one transaction: how many rows have which outcome. A JSON object;
+-- '' if the rows tell.
+ALTER TABLE write ADD COLUMN counts TEXT NOT NULL DEFAULT '';

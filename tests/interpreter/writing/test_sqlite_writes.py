@@ -62,3 +62,28 @@ def test_a_replacement_by_no_rows_is_confirmed(session: PythonSession) -> None:
     with pytest.raises(UsageError, match=r"The SELECT has no rows\. Delete all rows of shop\.children\?"):
         session.execute("export (select 1 as p where false) to shop.children replace")
     assert session.execute("select count(*) from shop.children").fetchall() == [(1,)]
+
+
+def test_statements_are_recorded_with_their_outcome(session: PythonSession) -> None:
+    session.execute("create or replace table shop.recorded as select i as id, 'a' as t from range(3) r(i)")
+    session.execute("export (select 1 as id, 'b' as t union all select 7, 'c') to shop.recorded upsert by id")
+    session.execute("insert into shop.children values (1)")
+    with pytest.raises(QueryError, match="FOREIGN KEY"):
+        session.execute("insert into shop.children values (99)")
+    with pytest.raises(QueryError, match=r"nothing was written"):
+        session.execute("insert into shop.children values ('x')")  # refused before the database gets it
+    rows = session.execute(
+        'select "table", mode, state, rows, created, updated, deleted, error is null, asked_by is not null '
+        "from unify.writes where started_at is not null order by id desc limit 4"
+    ).fetchall()
+    assert rows[::-1] == [
+        ("recorded", "create", "done", 3, 3, 0, 0, True, True),
+        ("recorded", "upsert", "done", 2, 1, 1, 0, True, True),
+        ("children", "insert", "done", 1, 1, 0, 0, True, True),
+        ("children", "insert", "failed", 1, 0, 0, 0, False, True),
+    ]
+    [(number,)] = session.execute("select max(id) from unify.writes").fetchall()
+    for command in ("undo", "retry"):
+        with pytest.raises(QueryError, match="one transaction of a database"):
+            session.execute(f"{command} write {number}")
+    assert "1 created, 1 updated" in str(session.execute("show writes").fetchall())

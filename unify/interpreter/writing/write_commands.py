@@ -175,6 +175,7 @@ class WriteCommands:
         write = self.sender.get(id)
         if write.state in (WriteState.PLANNED, WriteState.APPROVED, WriteState.RUNNING):
             raise UnknownName(f"write {id} is {write.state}; cancel write {id}")
+        self._refuse_transactions_of_databases(write, "undo")
         target, spec = write.table, self._describe(write.table)
         self.sender.refuse_other_account(f"write {id}", write.target, target, "undo the change first")
         stored = target in catalog.stored_tables(self._query.lake)
@@ -216,6 +217,7 @@ class WriteCommands:
         Raises UnknownName, LoadFailed.
         """
         write = self.sender.get(id)
+        self._refuse_transactions_of_databases(write, "retry")
         states = RETRIED_STATES if state is None else (state,)
         counts = self.store.counts(id)
         if not any(counts.get(state) for state in states):
@@ -258,6 +260,13 @@ class WriteCommands:
         return listing_rows(columns, rows)
 
     # Planning
+
+    def _refuse_transactions_of_databases(self, write: Write, verb: str) -> None:
+        if self._connections.has(write.table.schema) and self._connections.is_relational(write.table.schema):
+            raise QueryError(
+                f"{verb} write {write.id}: it was one transaction of a database, all or nothing; "
+                "write another statement"
+            )
 
     def _describe(self, target: TableName) -> WriteSpec:
         connection = self._connections.connection(target.schema)

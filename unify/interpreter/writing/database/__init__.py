@@ -5,6 +5,7 @@
     plans       DatabaseWritePlanner: what a statement writes, checked against the table
     rows        the rows in a temporary table, checked and converted
     copies      the stored rows of a table that was changed
+    history     the record of statements in unify.writes
     report      plans and outcomes in words
 
 Start with writes.DatabaseWrites.run_statement; the database does adapters.table_writes.DatabaseWriter.

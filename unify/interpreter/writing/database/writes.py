@@ -11,10 +11,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from unify.adapters.table_writes import (
-    DatabaseWriter,
-    WritableTable,
-)
+from unify.adapters.table_writes import DatabaseWriter, WritableTable, WriteCounts
 from unify.errors import ConfigError, QueryError, UnknownName, UsageError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
@@ -22,6 +19,7 @@ from unify.interpreter.results import Message, Result, Watcher, plan_rows
 from unify.interpreter.sources.source_tables import SourceTables
 from unify.interpreter.writing.database import statements
 from unify.interpreter.writing.database.copies import StoredCopies
+from unify.interpreter.writing.database.history import WriteHistory
 from unify.interpreter.writing.database.plans import DatabaseWritePlan, DatabaseWritePlanner
 from unify.interpreter.writing.database.report import counts_text, plan_text
 from unify.interpreter.writing.database.rows import collect_rows
@@ -57,6 +55,8 @@ class DatabaseWrites:
         copies: StoredCopies,
         watcher: Watcher,
         options: DatabaseWriteOptions,
+        *,
+        history: WriteHistory,
     ) -> None:
         self._query = query
         self._sources = sources
@@ -65,6 +65,7 @@ class DatabaseWrites:
         self._copies = copies
         self._watcher = watcher
         self._options = options
+        self._history = history
 
     def run_statement(self, sql: str, max_age: MaxAge) -> Result | None:
         """Run or explain a statement that writes a table of a database; None for any other one.
@@ -129,11 +130,14 @@ class DatabaseWrites:
                 return plan_rows(f"{change.kind} {name}")
             if change.kind == "drop":
                 self._confirm(f"Drop {name} with all its rows?", f"drop table {name}")
-                writer.drop(found)
+                with self._history.record(name, "drop"):
+                    writer.drop(found)
                 self._sources.catalog.forget(name.schema)
                 return Message(f"{name} was dropped")
             self._confirm(f"Delete all rows of {name}?", f"truncate {name}")
-            deleted = writer.truncate(found)
+            with self._history.record(name, "truncate") as record:
+                deleted = writer.truncate(found)
+                record.rows, record.counts = deleted, WriteCounts(deleted=deleted)
             self._copies.note_change(name, only_new_rows=False)
             return Message(f"{name}: {format_count(deleted, 'row')} deleted", deleted)
 
@@ -207,12 +211,15 @@ class DatabaseWrites:
             self._confirm(f"The SELECT has no rows. Delete all rows of {name}?", f"truncate {name}")
         if write.operation == "delete":
             self._confirm_deletes(name, write.row_count, write.row_count, is_mirror=False)
-        counts = writer.write(
-            write,
-            plan.values,
-            plan.rows,
-            lambda count, total: self._confirm_deletes(name, count, total, is_mirror=True),
-        )
+        mode = write.operation if write.target.exists else "create"
+        with self._history.record(name, mode, write.row_count) as record:
+
+            def confirm(count: int, total: int) -> None:
+                record.is_sent = False
+                self._confirm_deletes(name, count, total, is_mirror=True)
+                record.is_sent = True
+
+            counts = record.counts = writer.write(write, plan.values, plan.rows, confirm)
         if not write.target.exists:
             self._sources.catalog.forget(name.schema)
         self._copies.note_change(name, only_new_rows=write.operation == "insert" and write.target.exists)
