@@ -87,3 +87,75 @@ def test_statements_are_recorded_with_their_outcome(session: PythonSession) -> N
         with pytest.raises(QueryError, match="one transaction of a database"):
             session.execute(f"{command} write {number}")
     assert "1 created, 1 updated" in str(session.execute("show writes").fetchall())
+
+
+_MERGE = "merge into shop.merged t using (values (1, 'new'), (3, 'c')) s(id, t) on t.id = s.id "
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        (
+            _MERGE
+            + "when matched then update set t = s.t when not matched then insert (id, t) values (s.id, s.t)",
+            [(1, "new"), (2, "b"), (3, "c")],
+        ),
+        (_MERGE + "when matched then update set t = s.t", [(1, "new"), (2, "b")]),
+        (
+            "merge into shop.merged using (select 2 as id, upper('x') as t) s using (id) "
+            "when not matched then insert (t, id) values (upper(s.t), (s.id)) "
+            "when matched then update set t = upper( s.t ) when not matched by source then do nothing",
+            [(1, "a"), (2, "X")],
+        ),
+        (
+            "merge into shop.merged m using (select 2 as id, 'x' as t) s on (s.id = m.id) "
+            "when not matched then insert (id, t) values (s.id, s.t) when matched then update set t = s.t "
+            "when not matched by source then delete",
+            [(2, "x")],
+        ),
+    ],
+)
+def test_merge_writes_what_an_upsert_would(
+    session: PythonSession, sql: str, expected: list[tuple[int, str]]
+) -> None:
+    session.execute("create or replace table shop.merged as select 1 as id, 'a' as t union all select 2, 'b'")
+    deletes = "by source then delete" in sql
+    if deletes:
+        with pytest.raises(UsageError, match="--max-deletes 1"):
+            session.execute(sql)
+        return
+    session.execute(sql)
+    assert session.execute("from shop.merged order by id").fetchall() == expected
+
+
+@pytest.mark.parametrize(
+    ("clauses", "reason"),
+    [
+        ("when matched and s.id > 1 then update set t = s.t", "a WHEN has a condition"),
+        ("when matched then delete", "it is none of"),
+        ("when not matched then insert (id, t) values (s.id, s.t)", "it is none of"),
+        ("when matched then update set t = t.t || s.t", "the value t.t || s.t reads the table itself"),
+        (
+            "when matched then update set t = 'x' when not matched then insert (id, t) values (s.id, s.t)",
+            "UPDATE and INSERT do not write the same values",
+        ),
+        (
+            "when not matched then insert (id, t) values (s.id + 1, s.t) when matched then update set t = s.t",
+            "it writes another value to id than it compares",
+        ),
+        ("when matched then update set t = s.t returning *", "returning is for APIs"),
+    ],
+)
+def test_merge_that_is_no_upsert_is_refused(session: PythonSession, clauses: str, reason: str) -> None:
+    session.execute("create or replace table shop.merged as select 1 as id, 'a' as t union all select 2, 'b'")
+    with pytest.raises(QueryError) as raised:
+        session.execute(_MERGE + clauses)
+    assert reason in raised.value.message
+    assert session.execute("select count(*) from shop.merged where t in ('a', 'b')").fetchall() == [(2,)]
+
+
+def test_merge_by_another_condition_is_refused(session: PythonSession) -> None:
+    with pytest.raises(QueryError, match=r"its condition is not TARGET\.COLUMN = VALUE"):
+        session.execute(
+            "merge into shop.folded f using (select 1 as k) s on f.k > s.k when matched then update set n = 1"
+        )

@@ -2,6 +2,7 @@
 
     writes      DatabaseWrites: opens the table, confirms and runs statements
     statements  which rows a statement chooses, and the columns that they become
+    merges      MERGE INTO as update, upsert or mirror
     plans       DatabaseWritePlanner: what a statement writes, checked against the table
     rows        the rows in a temporary table, checked and converted
     copies      the stored rows of a table that was changed

@@ -20,6 +20,7 @@ from unify.interpreter.sources.source_tables import SourceTables
 from unify.interpreter.writing.database import statements
 from unify.interpreter.writing.database.copies import StoredCopies
 from unify.interpreter.writing.database.history import WriteHistory
+from unify.interpreter.writing.database.merges import statement_of_merge
 from unify.interpreter.writing.database.plans import DatabaseWritePlan, DatabaseWritePlanner
 from unify.interpreter.writing.database.report import counts_text, plan_text
 from unify.interpreter.writing.database.rows import collect_rows
@@ -27,6 +28,7 @@ from unify.interpreter.writing.database.statements import RowsStatement
 from unify.language import commands
 from unify.language.sql import tables
 from unify.language.sql.analysis import StatementKind, analyse
+from unify.language.sql.merge_statement import MergeStatement, parse_merge_statement
 from unify.language.sql.refs import TableRef
 from unify.language.sql.table_changes import TableChange, parse_table_change
 from unify.language.sql.write_statement import WriteStatement, parse_write_statement
@@ -82,7 +84,9 @@ class DatabaseWrites:
             return None if name is None else self._run_change(change, name, max_age, explain=is_explained)
         if not any(self._find_name(ref) for ref in analyse(text).tables if ref.is_written):
             return None
-        self._refuse_merge(text)
+        if (merge := parse_merge_statement(text)) is not None:
+            name = self._find_name(merge.target)
+            return None if name is None else self._run_merge(merge, name, max_age, explain=is_explained)
         statement = parse_write_statement(text)
         name = self._find_name(statement.target) if statement is not None else None
         if statement is None or name is None:
@@ -163,13 +167,12 @@ class DatabaseWrites:
         statement = statements.statement_of_creation(change, name)
         return self._run_rows(writer, target, statement, max_age, explain=explain)
 
-    def _refuse_merge(self, sql: str) -> None:
-        first = next(iter(analyse(sql).tokens), None)
-        if first is not None and first.keyword == "merge":
-            raise QueryError(
-                "merge into a table of a database: write export (SELECT …) to CONNECTION.TABLE upsert by "
-                "KEY, or mirror by KEY to delete the rows that the SELECT does not have"
-            )
+    def _run_merge(
+        self, statement: MergeStatement, name: TableName, max_age: MaxAge, *, explain: bool
+    ) -> Result:
+        with self._open(name) as (writer, target):
+            rows = statement_of_merge(statement, name)
+            return self._run_rows(writer, self._require(target, name), rows, max_age, explain=explain)
 
     # Rows
 
