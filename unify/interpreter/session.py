@@ -250,12 +250,12 @@ class Session:
     def database_writes(self) -> DatabaseWrites:
         """Statements that write to databases."""
         from unify.interpreter.writing.database.copies import StoredCopies
-        from unify.interpreter.writing.database.history import WriteHistory
+        from unify.interpreter.writing.database.history import StatementHistory
         from unify.interpreter.writing.database.writes import DatabaseWriteOptions, DatabaseWrites
 
         options = DatabaseWriteOptions(self.yes, self.max_writes, self.max_deletes)
         copies = StoredCopies(self.source_tables, self.load_client, self.watcher)
-        history = WriteHistory(self.write_store, self.connections)
+        history = StatementHistory(self.write_store, self.connections)
         return DatabaseWrites(self.query, self.source_tables, copies, self.watcher, options, history=history)
 
     @cached_property
@@ -294,12 +294,12 @@ class Session:
         if self.store_files.has_store(command.table.schema):
             return self.export_to_store(command, max_age)
         from unify.interpreter.writing.database.copies import StoredCopies
-        from unify.interpreter.writing.database.history import WriteHistory
+        from unify.interpreter.writing.database.history import StatementHistory
         from unify.interpreter.writing.database.writes import DatabaseWriteOptions, DatabaseWrites
 
         copies = StoredCopies(self.source_tables, self.load_client, self.watcher)
         given = DatabaseWriteOptions(options.yes, options.max_writes, options.max_deletes)
-        history = WriteHistory(self.write_store, self.connections)
+        history = StatementHistory(self.write_store, self.connections)
         writes = DatabaseWrites(self.query, self.source_tables, copies, self.watcher, given, history=history)
         return writes.export(command, max_age, explain=command.explain)
 

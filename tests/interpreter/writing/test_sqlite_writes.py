@@ -140,7 +140,8 @@ def test_merge_writes_what_an_upsert_would(
             "UPDATE and INSERT do not write the same values",
         ),
         (
-            "when not matched then insert (id, t) values (s.id + 1, s.t) when matched then update set t = s.t",
+            "when not matched then insert (id, t) values (s.id + 1, s.t) "
+            "when matched then update set t = s.t",
             "it writes another value to id than it compares",
         ),
         ("when matched then update set t = s.t returning *", "returning is for APIs"),

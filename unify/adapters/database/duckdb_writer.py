@@ -167,7 +167,7 @@ class DuckDBFileWriter(SqlWriter):
             created = created.replace("CREATE ", "CREATE OR REPLACE ", 1)
         with self.transaction():
             self._duck.execute(created)
-            return self._load(target.sql_name, write, values, rows)
+            return self.load(target.sql_name, write, values, rows)
 
     def staging_statements(self, write: TableWrite) -> Sequence[str]:
         return [self.builder.create_staged(write)]
@@ -196,12 +196,6 @@ class DuckDBFileWriter(SqlWriter):
         self._duck.execute(
             f"CREATE TEMPORARY VIEW {self.builder.staged} AS SELECT {listed} FROM {rows.relation}"
         )
-
-    def new_name(self, target: WritableTable) -> str:
-        return target.sql_name
-
-    def rename_text(self, sql_name: str, target: WritableTable) -> str:
-        raise NotImplementedError  # ``create`` replaces the table
 
     @contextmanager
     def _attached_for_writing(self) -> Iterator[None]:

@@ -25,7 +25,7 @@ from unify.adapters.database.mysql.targets import (
 )
 from unify.adapters.database.mysql.types import quote_mysql
 from unify.adapters.database.sql_sections import read_sections
-from unify.adapters.database.writing.sql_writer import SqlWriter
+from unify.adapters.database.writing.session_writer import SessionWriter
 from unify.adapters.database.writing.statements import OLD_PREFIX, StatementBuilder
 from unify.adapters.relation import split_table_name
 from unify.adapters.table_writes import (
@@ -109,7 +109,7 @@ class MySQLBuilder(StatementBuilder):
         return f"{write.target.sql_name} AS t LEFT JOIN {self.staged} AS r ON {self.same_key(write)}"
 
 
-class MySQLWriter(SqlWriter):
+class MySQLWriter(SessionWriter["Connection[Any]"]):
     """Writes tables of one server.
 
     ``parameters``  of pymysql.connect. ``mark``: starts each statement, so that it can be cancelled.
@@ -126,25 +126,18 @@ class MySQLWriter(SqlWriter):
         find_table: Callable[[str], DatabaseTable | None],
         first_schema: str,
     ) -> None:
-        self.connection = connection
+        super().__init__(connection, find_table)
         self.builder = MySQLBuilder()
         self._parameters = parameters
         self._mark = mark
-        self._find_table = find_table
         self._first_schema = first_schema
-        self._session: Connection[Any] | None = None
         self._sent_rows = 0  # of the table that is loaded, before the statement that runs
 
     def close(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            with suppress(Exception):  # the server has closed it
-                session.close()
+        with suppress(Exception):  # the server has closed it
+            super().close()
 
-    def find_target(self, table: str) -> WritableTable | None:
-        found = self._find_table(table)
-        if found is None:
-            return None
+    def read_target(self, found: DatabaseTable) -> WritableTable:
         schema, name = split_table_name(found.name)
         place = (schema or self._first_schema, name)
         with self._translate_errors():
@@ -217,7 +210,7 @@ class MySQLWriter(SqlWriter):
             self.execute(self.builder.create_table(write.target, new))
             try:
                 with self.transaction():
-                    count = self._load(new, write, values, rows)
+                    count = self.load(new, write, values, rows)
                 moved = f"{write.target.sql_name} TO {old}, " if write.target.replaces else ""
                 self.execute(f"RENAME TABLE {moved}{new} TO {write.target.sql_name}")
             except BaseException:
@@ -296,19 +289,19 @@ class MySQLWriter(SqlWriter):
             return rows
 
     def _open(self) -> Connection[Any]:
-        if self._session is None:
+        if self.session is None:
             import pymysql
             from pymysql.constants import CLIENT
 
             with self._translate_errors():
-                self._session = pymysql.connect(
+                self.session = pymysql.connect(
                     **self._parameters,
                     charset="utf8mb4",
                     autocommit=True,
                     client_flag=CLIENT.FOUND_ROWS,
                     init_command=_SESSION,
                 )
-        return self._session
+        return self.session
 
     def _commit(self) -> None:
         import pymysql
@@ -327,13 +320,13 @@ class MySQLWriter(SqlWriter):
         """Roll back. After Ctrl-C the connection is ended by another one, with what it runs."""
         import pymysql
 
-        if self._session is None:
+        if self.session is None:
             return
         if isinstance(error, Exception):
             with suppress(pymysql.err.Error):  # a lost connection has rolled back
                 self._run("ROLLBACK")
             return
-        id = self._session.thread_id()  # type: ignore[no-untyped-call]  # in its stubs
+        id = self.session.thread_id()  # type: ignore[no-untyped-call]  # in its stubs
         self.close()
         with suppress(pymysql.err.Error, UnifyError):
             self._run(f"KILL {id}")

@@ -28,7 +28,7 @@ from unify.adapters.database.postgres.targets import (
     rules_sql,
     target_table,
 )
-from unify.adapters.database.writing.sql_writer import SqlWriter
+from unify.adapters.database.writing.session_writer import SessionWriter
 from unify.adapters.database.writing.statements import StatementBuilder
 from unify.adapters.relation import split_table_name
 from unify.adapters.table_writes import (
@@ -87,7 +87,7 @@ class PostgresBuilder(StatementBuilder):
         return f"{self.insert_staged(write)} ON CONFLICT ({key}) DO {action}"
 
 
-class PostgresWriter(SqlWriter):
+class PostgresWriter(SessionWriter["psycopg.Connection"]):
     """Writes tables of one database.
 
     ``parameters``   of the connection, by the names of libpq.
@@ -104,22 +104,12 @@ class PostgresWriter(SqlWriter):
         find_table: Callable[[str], DatabaseTable | None],
         first_schema: str,
     ) -> None:
-        self.connection = connection
+        super().__init__(connection, find_table)
         self.builder = PostgresBuilder()
         self._parameters = parameters
-        self._find_table = find_table
         self._first_schema = first_schema
-        self._session: psycopg.Connection | None = None
 
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-
-    def find_target(self, table: str) -> WritableTable | None:
-        found = self._find_table(table)
-        if found is None:
-            return None
+    def read_target(self, found: DatabaseTable) -> WritableTable:
         with self._translate_errors():
             row = self._open().execute(rules_sql(), [found.sql_name]).fetchone()
         assert row is not None
@@ -219,7 +209,7 @@ class PostgresWriter(SqlWriter):
         return [self.builder.upsert(write)]
 
     def _open(self) -> psycopg.Connection:
-        if self._session is None:
+        if self.session is None:
             import psycopg
             from psycopg.conninfo import make_conninfo
 
@@ -227,8 +217,8 @@ class PostgresWriter(SqlWriter):
 
             with self._translate_errors():
                 settings = make_conninfo("", **self._parameters)
-                self._session = psycopg.connect(settings, autocommit=True)
-        return self._session
+                self.session = psycopg.connect(settings, autocommit=True)
+        return self.session
 
     def _commit(self, transaction: int, process: int) -> None:
         """Commit; if the connection is lost meanwhile, ask the server what became of the transaction."""
@@ -239,7 +229,7 @@ class PostgresWriter(SqlWriter):
         except psycopg.OperationalError as error:
             if not self._open().closed:
                 raise
-            self._session = None
+            self.session = None
             if not self._was_committed(transaction, process):
                 raise self._server_error(error) from error
 
@@ -269,9 +259,9 @@ class PostgresWriter(SqlWriter):
         """Roll back. After Ctrl-C the connection is closed, which ends what the server runs."""
         import psycopg
 
-        session = self._session
+        session = self.session
         if session is None or session.closed:
-            self._session = None
+            self.session = None
             return
         if not isinstance(error, Exception):
             with suppress(psycopg.Error):

@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from unify.adapters.database.columns import DatabaseColumn, DatabaseTable
-from unify.adapters.database.writing.sql_writer import SqlWriter
+from unify.adapters.database.writing.session_writer import SessionWriter
 from unify.adapters.database.writing.statements import StatementBuilder
 from unify.adapters.relation import join_table_name, split_table_name
 from unify.adapters.table_writes import (
@@ -67,7 +67,7 @@ class SQLiteBuilder(StatementBuilder):
         return super().create_staged(write).replace(f" {self.staged} ", " unify_rows ", 1)
 
 
-class SQLiteWriter(SqlWriter):
+class SQLiteWriter(SessionWriter[sqlite3.Connection]):
     """Writes tables of one file. ``find_table``: returns a table as it is read."""
 
     builder: SQLiteBuilder
@@ -75,21 +75,11 @@ class SQLiteWriter(SqlWriter):
     def __init__(
         self, connection: str, path: Path, find_table: Callable[[str], DatabaseTable | None]
     ) -> None:
-        self.connection = connection
+        super().__init__(connection, find_table)
         self.builder = SQLiteBuilder()
         self._path = path
-        self._find_table = find_table
-        self._session: sqlite3.Connection | None = None
 
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-
-    def find_target(self, table: str) -> WritableTable | None:
-        found = self._find_table(table)
-        if found is None:
-            return None
+    def read_target(self, found: DatabaseTable) -> WritableTable:
         name = quote_literal(split_table_name(found.name)[1])
         with self._translate_errors():
             kinds = self._fetch(f"SELECT type FROM sqlite_schema WHERE name = {name}")
@@ -191,12 +181,12 @@ class SQLiteWriter(SqlWriter):
         return self._open().execute(sql).fetchall()
 
     def _open(self) -> sqlite3.Connection:
-        if self._session is None:
+        if self.session is None:
             address = f"{self._path.absolute().as_uri()}?mode=rw"
-            self._session = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            self._session.set_progress_handler(lambda: 0, _CHECK_STEPS)
-            self._session.execute("PRAGMA foreign_keys = ON")
-        return self._session
+            self.session = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self.session.set_progress_handler(lambda: 0, _CHECK_STEPS)
+            self.session.execute("PRAGMA foreign_keys = ON")
+        return self.session
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:

@@ -73,7 +73,7 @@ class SqlWriter(DatabaseWriter):
             return WriteCounts(inserted=self.create(write, values, rows))
         with self.transaction():
             if write.operation == "replace":
-                self._check_cascades(write.target)
+                self.check_cascades(write.target)
                 deleted = self.execute(self.builder.delete_all(write.target))
                 return WriteCounts(inserted=self._insert(write, values, rows), deleted=deleted)
             if write.operation == "insert":
@@ -84,32 +84,14 @@ class SqlWriter(DatabaseWriter):
             self.execute(self.builder.drop_staged())
             return counts
 
+    @abstractmethod
     def create(self, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
-        """Create a table with its rows; return how many there are."""
-        target = write.target
-        with self.transaction():
-            if target.replaces:
-                self._check_cascades(target)
-            name = self.new_name(target) if target.replaces else target.sql_name
-            self.execute(self.builder.create_table(target, name))
-            count = self._load(name, write, values, rows)
-            if target.replaces:
-                self.execute(self.builder.drop(target))
-                self.execute(self.rename_text(name, target))
-        return count
-
-    @abstractmethod
-    def new_name(self, target: WritableTable) -> str:
-        """Return a name in SQL for a table that takes the place of ``target`` once it has its rows."""
-
-    @abstractmethod
-    def rename_text(self, sql_name: str, target: WritableTable) -> str:
-        """Return the statement that gives a table the name of ``target``."""
+        """Create a table with its rows, in one transaction; return how many there are."""
 
     def stage(self, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> None:
         """Load the rows into a temporary table."""
         self.execute(self.builder.create_staged(write))
-        self._load(self.builder.staged, write, values, rows)
+        self.load(self.builder.staged, write, values, rows)
 
     def upsert(self, write: TableWrite) -> WriteCounts:
         """Update the rows whose key the table has, and insert the others."""
@@ -157,7 +139,8 @@ class SqlWriter(DatabaseWriter):
         update = [self.builder.update_matching(write)] if write.changed else []
         return [*update, self.builder.insert_missing(write)]
 
-    def _check_cascades(self, target: WritableTable) -> None:
+    def check_cascades(self, target: WritableTable) -> None:
+        """Refuse to replace a table if that deletes or changes rows of others. Raises QueryError."""
         if count := self.count_cascades(target):
             raise QueryError(
                 f"{self.connection}.{target.name}: nothing was written: {format_count(count, 'foreign key')} "
@@ -176,13 +159,14 @@ class SqlWriter(DatabaseWriter):
 
     def _insert(self, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
         if write.target.is_loadable:
-            return self._load(write.target.sql_name, write, values, rows)
+            return self.load(write.target.sql_name, write, values, rows)
         self.stage(write, values, rows)
         count = self.execute(self.builder.insert_staged(write))
         self.execute(self.builder.drop_staged())
         return count
 
-    def _load(self, sql_name: str, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
+    def load(self, sql_name: str, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
+        """Send all rows into a table; return how many."""
         names = self.builder.staged_names(write)
         return self.load_rows(sql_name, names, (*write.columns, *write.compared), values, rows)
 

@@ -15,7 +15,7 @@ from unify.writes.records import EndedWrite
 from unify.writes.store import WriteStore
 
 
-class WriteRecord:
+class RecordedStatement:
     """What a statement does. ``is_sent``: it has not been refused before the database got it."""
 
     def __init__(self, table: TableName, mode: str, rows: int) -> None:
@@ -26,7 +26,7 @@ class WriteRecord:
         self.counts = WriteCounts()
 
 
-class WriteHistory:
+class StatementHistory:
     """Records the statements of one session."""
 
     def __init__(self, store: WriteStore, connections: ConnectionCatalog) -> None:
@@ -34,9 +34,9 @@ class WriteHistory:
         self._connections = connections
 
     @contextmanager
-    def record(self, table: TableName, mode: str, rows: int = 0) -> Iterator[WriteRecord]:
+    def record(self, table: TableName, mode: str, rows: int = 0) -> Iterator[RecordedStatement]:
         """Record the statement of the block with its outcome, also if it fails."""
-        record, started_at = WriteRecord(table, mode, rows), datetime.now(UTC)
+        record, started_at = RecordedStatement(table, mode, rows), datetime.now(UTC)
         try:
             yield record
         except BaseException as error:
@@ -45,7 +45,7 @@ class WriteHistory:
             raise
         self._save(record, started_at, "")
 
-    def _save(self, record: WriteRecord, started_at: datetime, error: str) -> None:
+    def _save(self, record: RecordedStatement, started_at: datetime, error: str) -> None:
         settings = self._connections.settings
         ended = EndedWrite(
             settings.tenant,

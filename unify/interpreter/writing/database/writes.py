@@ -19,7 +19,7 @@ from unify.interpreter.results import Message, Result, Watcher, plan_rows
 from unify.interpreter.sources.source_tables import SourceTables
 from unify.interpreter.writing.database import statements
 from unify.interpreter.writing.database.copies import StoredCopies
-from unify.interpreter.writing.database.history import WriteHistory
+from unify.interpreter.writing.database.history import StatementHistory
 from unify.interpreter.writing.database.merges import statement_of_merge
 from unify.interpreter.writing.database.plans import DatabaseWritePlan, DatabaseWritePlanner
 from unify.interpreter.writing.database.report import counts_text, plan_text
@@ -58,7 +58,7 @@ class DatabaseWrites:
         watcher: Watcher,
         options: DatabaseWriteOptions,
         *,
-        history: WriteHistory,
+        history: StatementHistory,
     ) -> None:
         self._query = query
         self._sources = sources
