@@ -107,9 +107,11 @@ def check_refresh_tables(connection: Connection, tables: Sequence[str]) -> None:
 
 
 def resolve_spec_options(
-    connection: Connection, spec: AdapterSpec, environment: Mapping[str, str]
+    connection: Connection, spec: AdapterDescription, environment: Mapping[str, str]
 ) -> dict[str, str | Secret | None]:
     """Return every option of ``spec``: the value of the connection, else the default, else None.
+
+    A summary has no defaults.
 
     Raises:
         ConfigError: an option is unknown or missing.

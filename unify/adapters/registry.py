@@ -223,11 +223,16 @@ def check_writes(connection: Connection, folders: Sequence[Path]) -> Mapping[str
     return found
 
 
-def check_secrets(connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]) -> None:
-    """Raise the errors of ``open_adapter`` for options and secrets."""
+def check_secrets(
+    connection: Connection,
+    folders: Sequence[Path],
+    environment: Mapping[str, str],
+    summaries_folder: Path | None = None,
+) -> None:
+    """Raise the errors of ``open_adapter`` for options and secrets; see ``describe_adapter``."""
     found = _find_definition(connection, folders)
     if isinstance(found, Path):
-        resolve_spec_options(connection, load_cached_spec(found), environment)
+        resolve_spec_options(connection, load_summary(found, summaries_folder), environment)
     else:
         found.resolve_options(connection, environment)
 

@@ -7,8 +7,8 @@ source equals them.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import islice
@@ -43,7 +43,7 @@ class MarkerKeys(Struct, frozen=True):
 
     @classmethod
     def generate(cls) -> MarkerKeys:
-        mark = f"~{secrets.token_hex(6)}:"
+        mark = f"~{os.urandom(6).hex()}:"
         return cls(f"{mark}scope", f"{mark}page", f"{mark}value")
 
 

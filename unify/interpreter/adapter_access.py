@@ -53,9 +53,12 @@ def requires_sign_in(connections: ConnectionCatalog, connection: Connection) -> 
     from unify.adapters import registry
     from unify.adapters.options import choose_auth
 
-    spec = registry.spec_of(connection, connections.settings.specs)
-    if spec is None:
+    folders = connections.settings.specs
+    summary = registry.spec_summary_of(connection, folders, connections.summaries_folder)
+    if summary is None or not summary.signs_in:
         return False
+    spec = registry.spec_of(connection, folders)
+    assert spec is not None  # it has a summary
     defaults = {option.name: option.default for option in spec.options}
     return choose_auth(spec, {**defaults, **connection.options}).auth.is_interactive
 

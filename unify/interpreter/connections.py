@@ -150,7 +150,7 @@ class ConnectionCatalog:
         if configured.name not in self._tables:
             from unify.adapters import registry
 
-            found = registry.describe_adapter(configured, self.settings.specs, self._summaries_folder)
+            found = registry.describe_adapter(configured, self.settings.specs, self.summaries_folder)
             self._tables[configured.name] = {table.name.lower(): table for table in found}
         if configured.name in self._source_tables:
             return {**self._tables[configured.name], **self._source_tables[configured.name]}
@@ -236,7 +236,9 @@ class ConnectionCatalog:
         """Raise UnresolvedSecret if a secret reference cannot be resolved. Call before queueing a job."""
         from unify.adapters import registry
 
-        registry.check_secrets(self.connection(connection), self.settings.specs, self.environment)
+        registry.check_secrets(
+            self.connection(connection), self.settings.specs, self.environment, self.summaries_folder
+        )
 
     def environment_variables(self) -> Mapping[str, str]:
         """Return the environment variables that connections and notify.yaml reference and that are set."""
@@ -264,11 +266,12 @@ class ConnectionCatalog:
         from unify.adapters import registry
 
         return registry.spec_summary_of(
-            self.connection(connection), self.settings.specs, self._summaries_folder
+            self.connection(connection), self.settings.specs, self.summaries_folder
         )
 
     @property
-    def _summaries_folder(self) -> Path:
+    def summaries_folder(self) -> Path:
+        """The folder of the cached summaries of specs."""
         return self.settings.cache / "outlines"
 
     def _unknown_connection_message(self, name: str) -> str:

@@ -8,7 +8,7 @@ channel is compared with a snapshot once a second.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -107,7 +107,7 @@ class StatusClient:
         self._events = self._connect(zmq.SUB, EVENTS_SOCKET)
         self._last_seen = None
         self._events.subscribe(EVENT_TOPIC)
-        self._events.subscribe(WELCOME_TOPIC + secrets.token_hex(8).encode())
+        self._events.subscribe(WELCOME_TOPIC + os.urandom(8).hex().encode())
         deadline = time.monotonic() + self._timeout_s
         while (received := self._receive_event(deadline)) is not None:
             if received[0] != EVENT_TOPIC:

@@ -3,7 +3,7 @@
 A summary has what listings and completion need; to read fifty specs takes most of a second. A cached
 summary is valid for one state of the spec file (path, size, times) and one version of Unify. Files that are
 out of date or damaged are replaced. They are renamed into place and not synced: a file that a power failure
-leaves empty counts as damaged. They contain no values of connections and nothing about authentication.
+leaves empty counts as damaged. They contain no values of connections and no settings of authentication.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ class SpecSummary(Struct, frozen=True):
 
     ``live``          names of live tables.
     ``shared_tables`` for each table with ``shares``, the table whose requests it reads.
+    ``signs_in``      whether a user may have to sign in.
     """
 
     options: tuple[Option, ...]
@@ -101,6 +102,7 @@ class SpecSummary(Struct, frozen=True):
     live: frozenset[str]
     views: tuple[View, ...]
     shared_tables: Mapping[str, str]
+    signs_in: bool
 
 
 class SpecFileVersion(Struct, frozen=True):
@@ -140,11 +142,13 @@ def load_summary(path: Path, folder: Path | None) -> SpecSummary:
 
 def summarize_spec(spec: AdapterSpec) -> SpecSummary:
     options = tuple(
-        Option(option.name, option.description, required=option.needs_value) for option in spec.options
+        Option(option.name, option.description, secret=option.secret, required=option.needs_value)
+        for option in spec.options
     )
     live = frozenset(table.name for table in spec.tables if table.live)
     shared = {table.name: table.shares for table in spec.tables if table.shares is not None}
-    return SpecSummary(options, _with_recorded_columns(spec), live, spec.views, shared)
+    signs_in = any(auth.is_interactive for auth in spec.auths)
+    return SpecSummary(options, _with_recorded_columns(spec), live, spec.views, shared, signs_in)
 
 
 def recorded_columns_file(spec_path: Path) -> Path:
