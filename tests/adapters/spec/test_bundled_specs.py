@@ -14,6 +14,8 @@ from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.paths import CHECKOUT
 from unify.adapters.base import Check
 from unify.adapters.rest.adapter import RESTAdapter
+from unify.adapters.spec import template
+from unify.adapters.spec.auth import Auth
 from unify.adapters.spec.loader import bundled_specs_folder, load_spec
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.authoring import docs
@@ -191,6 +193,23 @@ def test_a_check_names_the_authenticated_user() -> None:
     found, _ = check_of("gitlab", MockResponse.json({"username": "kim"}))
 
     assert found == Check(accepted=True, identity="kim")
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_a_check_needs_the_required_options_and_one_request(spec: AdapterSpec) -> None:
+    """Also that of a first table, for a spec without ``check``, and with a body that is not JSON."""
+    given = {option.name: "x" for option in spec.options if option.required and not option.secret}
+    options = option_values(Case("check", Path(), "", (), options=given), spec)
+    line = spec.check.request if spec.check is not None else spec.tables[0].requests[0]
+    target = template.render_text(line.partition("?")[0], options, "path")
+    is_xml = spec.check is None and spec.tables[0].format == "xml"
+    with FaultServer() as api:
+        api.serve(target, MockResponse.text("<rss/>", "text/xml") if is_xml else MockResponse.json({}))
+        moved = replace(spec, base_url=api.url, auth=Auth("none"), other_auths=())
+        with closing(RESTAdapter(moved, options)) as adapter:
+            assert adapter.check().accepted
+
+    assert len(api.requests) == 1
 
 
 # -- the SQL in specs -----------------------------------------------------------------------------------
