@@ -166,7 +166,7 @@ def test_a_statement_without_rows_has_empty_outputs(tmp_path: Path, environment:
     assert "no rows" in done.summary
 
 
-@pytest.mark.socket
+@pytest.mark.slow
 def test_tables_are_loaded_and_a_failed_load_fails_the_step(
     unify: UnifyCommand, environment: Mapping[str, str], tmp_path: Path, api: FaultServer
 ) -> None:

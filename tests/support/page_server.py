@@ -10,10 +10,11 @@ from datetime import timedelta
 import pytest
 from msgspec import Struct
 from msgspec.structs import replace
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.support.monitored_home import end_jobs, load_record, record_loads
 from tests.support.served_home import EventStream, ServedHome, serve_home
+from tests.support.waiting import scaled_limit_s
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
 from unify.model import JobState
@@ -74,6 +75,7 @@ def open_browser() -> Iterator[Browser]:
         pytest.skip("the page was NOT looked at: there is no Chromium (apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        expect.set_options(timeout=1000 * scaled_limit_s(15.0))
         try:
             yield browser
         finally:

@@ -20,7 +20,7 @@ from unify.servers.statements.limits import StatementLimits
 from unify.servers.users import Role, UserStore
 
 pytestmark = [pytest.mark.socket, pytest.mark.lake, pytest.mark.process]
-QUICK_SEEDS, SLOW_SEEDS, BATCH = 120, 10_000, 500
+QUICK_SEEDS, SLOW_SEEDS, BATCH = 60, 10_000, 500
 ALLOWED = {200, 202, 204, 400, 401, 403, 404, 405, 406, 408, 413, 421, 431, 501, 502, 503}
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "g\x00t", "GET GET", "")
 PATHS = (

@@ -124,7 +124,7 @@ def test_a_chart_is_drawn(page: Page) -> None:
     run(page, "select day, sold from sales order by day")
     page.get_by_role("button", name="Line", exact=True).click()
     expect(page.locator(".plot .line")).to_have_count(1)
-    assert page.locator(".plot .line").get_attribute("d", timeout=1000).count("L") == 59  # type: ignore[union-attr]
+    assert page.locator(".plot .line").get_attribute("d").count("L") == 59  # type: ignore[union-attr]
     page.get_by_role("button", name="Bar", exact=True).click()
     expect(page.locator(".plot rect")).to_have_count(60)
     page.mouse.move(700, 560)
