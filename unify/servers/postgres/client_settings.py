@@ -76,7 +76,8 @@ _DEFAULTS = {
 }
 # What a client may set without an effect here, such as hints for PostgreSQL's planner.
 _IGNORED = re.compile(
-    r"(?i)(?:\w+\.\w+|enable_\w+|jit\w*|geqo\w*|(?:work|maintenance_work)_mem|row_security|"
+    r"(?i)(?:\w+\.\w+|enable_(?:\w*scan|\w*join|nestloop|\w*sort|\w*hashagg|material|memoize|gathermerge|"
+    r"partition\w+|parallel\w+)|jit\w*|geqo\w*|(?:work|maintenance_work)_mem|row_security|"
     r"synchronize_seqscans|default_tablespace|default_with_oids|check_function_bodies|xmloption|"
     r"quote_all_identifiers|transaction_timeout|ssl_renegotiation_limit|intervalstyle|lc_(?:messages|monetary|numeric|time)|"
     r"default_table_access_method|synchronous_commit|cursor_tuple_fraction|force_parallel_mode|"

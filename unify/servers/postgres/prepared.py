@@ -79,6 +79,7 @@ class StatementOpener:
         self._runner = runner
         self._catalog = catalog
         self._tables = tables
+        catalog.configure(settings.changed_search_path, settings.timeout_s)
 
     def set_setting(self, name: str, value: str | None) -> None:
         """Run SET or RESET. Raises ClientError."""
@@ -86,7 +87,7 @@ class StatementOpener:
             self.settings.reset_all()
         else:
             self.settings.set(name, value)
-        self._catalog.set_search_path(self.settings.changed_search_path)
+        self._catalog.configure(self.settings.changed_search_path, self.settings.timeout_s)
 
     def has_rows(self, sql: str) -> bool:
         """Whether a statement returns rows, as far as its first words tell. Raises CommandSyntaxError."""

@@ -44,6 +44,7 @@ class PostgresServer:
         requires_tls: bool = False,
     ) -> None:
         self._listener = listener
+        self._port = listener.getsockname()[1]
         self._log = log
         self._recorder = home.recorder
         self._programs = find_programs()
@@ -127,7 +128,8 @@ class PostgresServer:
                 self._services,
                 is_surplus=open_clients >= MAX_CONNECTIONS,
             )
-            thread = threading.Thread(target=self._run, args=(client,), name="postgres-client", daemon=True)
+            name = f"postgres-client-{client.number}-{self._port}"
+            thread = threading.Thread(target=self._run, args=(client,), name=name, daemon=True)
             self._clients[client] = thread
         thread.start()
 

@@ -62,8 +62,9 @@ class FallbackCatalog:
 
         return PortalRows([wire_column(*one) for one in columns], batches())
 
-    def set_search_path(self, path: str) -> None:
-        del path
+    def configure(self, search_path: str, timeout_s: float | None) -> None:
+        """Do nothing: the statements are short, and name schemas."""
+        del search_path, timeout_s
 
     def cancel(self) -> None:
         if self._connection is not None:

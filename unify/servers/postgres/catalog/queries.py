@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from unify.servers.postgres.catalog.server import CatalogServer
 
+MAX_TIME_S = 5.0  # of a statement
 REFRESH_INTERVAL_S = 1.0  # between two looks at the tables of the home
 _ROWS_REFUSED = (
     "a statement reads either the catalog (pg_catalog, information_schema, functions such as "
@@ -73,7 +74,7 @@ class CatalogDatabase(Protocol):
 
     def run(self, sql: str, query: CatalogParameters, result_formats: Sequence[int]) -> PortalRows: ...
 
-    def set_search_path(self, path: str) -> None: ...
+    def configure(self, search_path: str, timeout_s: float | None) -> None: ...
 
     def cancel(self) -> None: ...
 
@@ -120,6 +121,7 @@ class CatalogClient:
         self._user = user
         self._connection: pq.abc.PGconn | None = None
         self._search_path = ""
+        self._timeout_s = MAX_TIME_S
 
     def describe(self, sql: str, oids: Sequence[int]) -> PreparedCatalogQuery:
         """Return types of parameters and columns. Raises ClientError."""
@@ -151,8 +153,10 @@ class CatalogClient:
         ]
         return PortalRows(columns, iter([rows]))
 
-    def set_search_path(self, path: str) -> None:
-        self._search_path = path
+    def configure(self, search_path: str, timeout_s: float | None) -> None:
+        """Use these settings of the client; "" is the default path."""
+        self._search_path = search_path
+        self._timeout_s = min(timeout_s or MAX_TIME_S, MAX_TIME_S)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -188,7 +192,8 @@ class CatalogClient:
             names = [part.strip().strip('"') for part in self._search_path.split(",")]
             path = f"SET search_path = {', '.join(map(quoted, names))}"
         self._connection.exec_(
-            f"RESET statement_timeout; RESET default_transaction_read_only; {path}".encode()
+            f"SET statement_timeout = {self._timeout_s * 1000:.0f}; "
+            f"RESET default_transaction_read_only; {path}".encode()
         )
         return self._connection
 

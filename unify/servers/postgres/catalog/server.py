@@ -57,10 +57,10 @@ read -r line
 rm -rf "$2"
 """
 # The functions with which a role could store something.
-_REVOKE_LARGE_OBJECTS = """
+_REVOKE_WRITING_FUNCTIONS = """
 DO $$ DECLARE name regprocedure; BEGIN
 FOR name IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
-    AND (proname LIKE 'lo\\_%' OR proname IN ('loread', 'lowrite'))
+    AND (proname LIKE 'lo\\_%' OR proname IN ('loread', 'lowrite', 'pg_logical_emit_message'))
 LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name); END LOOP; END $$
 """
 
@@ -97,14 +97,15 @@ def find_programs() -> PostgresPrograms | None:
 class CatalogServer:
     """A PostgreSQL server with the tables of a home, empty. Threads share it.
 
-    ``schemas``  those whose tables it has: users who may read others have another server.
+    Users with other schemas have another one. ``folder`` has its data and its socket, and ``watcher`` is the
+    process that ends it; both None until it starts.
     """
 
     def __init__(self, programs: PostgresPrograms) -> None:
         self._programs = programs
         self._lock = threading.Lock()
-        self._folder: Path | None = None
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self.folder: Path | None = None
+        self.watcher: subprocess.Popen[bytes] | None = None
         self._owner: pq.abc.PGconn | None = None
         self._tables: Mapping[str, ShownTable] = {}
         self._roles: set[str] = set()
@@ -120,9 +121,7 @@ class CatalogServer:
             if self._owner is not None:
                 self._owner.finish()
                 self._owner = None
-            if self._watcher is not None:
-                self._watcher.communicate(timeout=STOP_TIMEOUT_S)
-                self._watcher = None
+            self._end_watcher()
 
     def connect(self, user: str) -> pq.abc.PGconn:
         """Connect as the role of a user, which is made if need be. Raises StoreError."""
@@ -153,22 +152,33 @@ class CatalogServer:
 
     def _start(self) -> None:
         programs = self._programs
-        self._folder = Path(tempfile.mkdtemp(prefix="unify-catalog-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="unify-catalog-"))
         try:
             if programs.user is not None:
                 owner = pwd.getpwnam(programs.user)
-                os.chown(self._folder, owner.pw_uid, owner.pw_gid)
-            initdb = [programs.program("initdb"), "-D", f"{self._folder}/data", "-U", OWNER, "-E", "UTF8"]
+                os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+            initdb = [programs.program("initdb"), "-D", f"{self.folder}/data", "-U", OWNER, "-E", "UTF8"]
             initdb += ["--locale=C", "--auth-local=trust", "--auth-host=reject", "--no-sync"]
             subprocess.run(initdb, user=programs.user, check=True, capture_output=True, cwd="/", timeout=120)
-            with open(self._folder / "data" / "postgresql.conf", "a", encoding="ascii") as file:
-                file.write(f"{_SETTINGS}unix_socket_directories = {quote_literal(str(self._folder))}\n")
+            with open(self.folder / "data" / "postgresql.conf", "a", encoding="ascii") as file:
+                file.write(f"{_SETTINGS}unix_socket_directories = {quote_literal(str(self.folder))}\n")
             self._watch()
             self._owner = self._connect(OWNER, "postgres")
             self._prepare_database()
-        except (OSError, subprocess.SubprocessError) as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        except (OSError, StoreError, subprocess.SubprocessError) as error:
+            self._end_watcher()
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise StoreError(f"PostgreSQL for the catalog does not start: {error}") from error
+
+    def _end_watcher(self) -> None:
+        """End PostgreSQL and wait until its folder is gone."""
+        watcher, self.watcher = self.watcher, None
+        if watcher is not None:
+            assert watcher.stdin is not None
+            assert watcher.stdout is not None
+            watcher.stdin.close()
+            watcher.wait(STOP_TIMEOUT_S)
+            watcher.stdout.close()
 
     def _prepare_database(self) -> None:
         self._run(f"CREATE DATABASE {DATABASE}")
@@ -182,14 +192,14 @@ class CatalogServer:
             "DROP SCHEMA public",
             f"CREATE SCHEMA main; {_schema_grants('main')}",
             f"ALTER DATABASE {DATABASE} SET search_path = main",
-            _REVOKE_LARGE_OBJECTS,
+            _REVOKE_WRITING_FUNCTIONS,
         ):
             self._run(statement)
 
     def _watch(self) -> None:
         """Start the server, and return when it accepts connections. Raises OSError."""
-        command = ["sh", "-c", _WATCHER, "sh", self._programs.program("pg_ctl"), str(self._folder)]
-        self._watcher = subprocess.Popen(
+        command = ["sh", "-c", _WATCHER, "sh", self._programs.program("pg_ctl"), str(self.folder)]
+        self.watcher = subprocess.Popen(
             command,
             user=self._programs.user,
             stdin=subprocess.PIPE,
@@ -197,12 +207,12 @@ class CatalogServer:
             cwd="/",
             start_new_session=True,  # Ctrl-C is for this process, which then ends the server
         )
-        assert self._watcher.stdout is not None
-        if self._watcher.stdout.readline() != b"ready\n":
+        assert self.watcher.stdout is not None
+        if self.watcher.stdout.readline() != b"ready\n":
             raise OSError("pg_ctl has failed")
 
     def _connect(self, role: str, database: str) -> pq.abc.PGconn:
-        options = f"host='{self._folder}' user='{role}' dbname='{database}' client_encoding=UTF8"
+        options = f"host='{self.folder}' user='{role}' dbname='{database}' client_encoding=UTF8"
         connection = pq.PGconn.connect(options.encode())
         if connection.status != pq.ConnStatus.OK:
             message = connection.error_message.decode(errors="replace").strip()
@@ -219,7 +229,7 @@ class CatalogServer:
 
 def _role(user: str) -> str:
     """Return the role of a user; PostgreSQL has reserved some names."""
-    return f"{user}_" if user.startswith("pg_") or user in ("public", "none") else user
+    return f"user_{user}" if user.startswith("pg_") or user in ("public", "none") else user
 
 
 def _role_sql(role: str) -> str:
