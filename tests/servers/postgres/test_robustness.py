@@ -122,6 +122,7 @@ def test_garbage_ends_its_connection_only(home: PostgresHome) -> None:
     for seed in range(10):
         send_garbage_after_login(home, seed)
     check_unharmed(home)
+    assert "server.client_violated_protocol" in home.log.getvalue()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -22,9 +23,10 @@ class CopyEncoder:
         self._null = copy.null.encode()
         self._delimiter = copy.delimiter.encode()
         self._quote = copy.quote.encode()
-        self._escapes = [(one.encode(), escaped.encode()) for one, escaped in _ESCAPES.items()]
-        if copy.delimiter not in _ESCAPES:
-            self._escapes.append((self._delimiter, b"\\" + self._delimiter))
+        self._escapes = {one.encode(): escaped.encode() for one, escaped in _ESCAPES.items()}
+        self._escapes.setdefault(self._delimiter, b"\\" + self._delimiter)
+        special = [*self._escapes] if copy.format == "text" else [self._delimiter, self._quote, b"\n", b"\r"]
+        self._find_special = re.compile(b"|".join(map(re.escape, special))).search
 
     @property
     def cell_format(self) -> int:
@@ -52,14 +54,14 @@ class CopyEncoder:
         return self._delimiter.join([self._null if cell is None else write(cell) for cell in cells]) + b"\n"
 
     def _text_cell(self, cell: bytes) -> bytes:
-        for found, escaped in self._escapes:
-            if found in cell:
-                cell = cell.replace(found, escaped)
+        if self._find_special(cell) is None:
+            return cell
+        for found, escaped in self._escapes.items():
+            cell = cell.replace(found, escaped)
         return cell
 
     def _csv_cell(self, cell: bytes) -> bytes:
-        special = (self._delimiter, self._quote, b"\n", b"\r")
-        if cell in (self._null, b"\\.") or any(one in cell for one in special):
+        if cell in (self._null, b"\\.") or self._find_special(cell) is not None:
             return self._quote + cell.replace(self._quote, self._quote * 2) + self._quote
         return cell
 
