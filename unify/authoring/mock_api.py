@@ -90,12 +90,13 @@ class MockAPI:
             ),
             auth=self._localized_auth(spec.auth, options),
             limits=Limits(concurrency=1),
-            tables=tuple(map(self._localized_table, spec.tables)),
+            tables=tuple(self._localized_table(table, options) for table in spec.tables),
         )
 
-    def _localized_table(self, table: TableSpec) -> TableSpec:
+    def _localized_table(self, table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
         requests = tuple(map(self._to_local_origins, table.requests))
-        table = replace(table, job=self._localized_job(table.job))
+        auth = self._localized_auth(table.auth, options) if table.auth is not None else None
+        table = replace(table, auth=auth, job=self._localized_job(table.job))
         write = table.write
         if write is None:
             return replace(table, requests=requests)

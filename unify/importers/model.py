@@ -135,6 +135,7 @@ class ImportedTable(Struct, frozen=True, omit_defaults=True):
     live: Mapping[str, Json] | None = None
     filters: tuple[ImportedFilter, ...] = ()
     errors: tuple[ImportedErrorRule, ...] = ()
+    auth: Mapping[str, Json] | None = None
     parents: tuple[str, ...] = ()
     line: int = 0
     added: bool = False

@@ -7,11 +7,14 @@ import base64
 import pytest
 
 from tests.support.authenticated_api import KEY, OPTIONS, SECRET, STATIC_AUTHS, apply_auth
+from tests.support.fault_server import FaultServer, MockResponse
 from unify.adapters.auth.factory import build_authentication
+from unify.adapters.base import Read
 from unify.adapters.http.messages import Request
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import AdapterSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.errors import ConfigError
 
 
@@ -70,6 +73,22 @@ class TestAuthMethods:
         with pytest.raises(ConfigError, match=message) as caught:
             build_authentication(auth, OPTIONS, "conn (spec.yaml)")
         assert caught.value.message.startswith("conn (spec.yaml): ")
+
+
+def test_a_table_can_have_an_authentication_of_its_own(api: FaultServer) -> None:
+    api.serve("/things", MockResponse.json([{"id": 1}]))
+    own = TableSpec("own", ("GET /things",), paging=Paging("none"), auth=STATIC_AUTHS["header"])
+    common = TableSpec("common", ("GET /things",), paging=Paging("none"))
+    spec = AdapterSpec("api", "api.yaml", api.url, (own, common), auth=STATIC_AUTHS["bearer"])
+    adapter = RESTAdapter(spec, OPTIONS)
+    try:
+        assert [len(list(adapter.pages(name, Read()))) for name in ("own", "common", "own")] == [1, 1, 1]
+    finally:
+        adapter.close()
+    sent = [
+        (request.headers.get("x-api-key"), request.headers.get("authorization")) for request in api.requests
+    ]
+    assert sent == [(KEY, None), (None, f"Bearer {KEY}"), (KEY, None)]
 
 
 def test_a_base_url_with_a_password_is_refused() -> None:

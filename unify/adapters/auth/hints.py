@@ -29,7 +29,8 @@ _CREDENTIAL_KEYS = (
 
 def request_hint(spec: AdapterSpec, describe_option: DescribeOption) -> str:
     """The options to check if the API refuses a request; "" if no option feeds its credentials."""
-    places = dict(place for auth in spec.auths for place in _auth_places(auth))
+    auths = (*spec.auths, *(table.auth for table in spec.tables if table.auth is not None))
+    places = dict(place for auth in auths for place in _auth_places(auth))
     secrets = {option.name for option in spec.options if option.secret}
     for kind, fields in _request_fields(spec):
         for field, value in fields.items():

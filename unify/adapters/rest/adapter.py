@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,23 +87,26 @@ class RESTAdapter(Adapter):
         self._table_sources: dict[str, TableSource] = {}
         where = f"{self.connection} ({spec.path})"
         client_options = self._build_client_options(client_options or ClientOptions(""), where)
-        self._auth = build_authentication(
-            spec.auth,
-            self.options,
-            where,
+        self._build_auth = partial(
+            build_authentication,
+            variables=self.options,
+            where=where,
             base_url=client_options.base_url,
             token_cache=token_cache,
             connection=self.connection,
         )
-        self._client = HttpClient(
+        self._build_client = partial(
+            HttpClient,
             client_options,
-            auth=self._auth,
             rate_limiter=rate_limiter or RateLimiter(spec.limits.requests_per_second),
             redactor=self._redactor,
             listeners=listeners,
             timeouts=timeouts,
             clock=clock,
         )
+        self._auth = self._build_auth(spec.auth)
+        self._client = self._build_client(auth=self._auth)
+        self._table_clients: dict[str, HttpClient] = {}  # of tables with an authentication of their own
 
     def list_tables(self) -> Sequence[TableDef]:
         return table_defs(self.spec)
@@ -117,13 +121,14 @@ class RESTAdapter(Adapter):
         if read.progress is not None:
             self._restore_progress(source, read.progress)
         source.expect_rows(read.rows_location)
+        own_client = self._client_of(source.table)
         with self._track_read() as stop, self._open_client(source.table, read, stop) as client:
             context = ReadContext(
-                plan, client, self._client, RowLimit(read.limit), stop, self.listeners, self._redactor.redact
+                plan, client, own_client, RowLimit(read.limit), stop, self.listeners, self._redactor.redact
             )
             readers = (self.make_reader(context, scope) for scope in plan.scopes())
             workers = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
-            fetcher = PageFetcher(readers, workers, lambda: self._client.cancel(stop))
+            fetcher = PageFetcher(readers, workers, lambda: own_client.cancel(stop))
             with closing(fetcher.pages()) as pages:
                 for fetched in pages:
                     page = fetched.page
@@ -142,10 +147,20 @@ class RESTAdapter(Adapter):
         """The client of a load; one that shares responses if several tables have the same requests."""
         group = table.shares or table.name
         is_shared = table.shares is not None or any(each.shares == group for each in self.spec.tables)
+        client = self._client_of(table)
         if not is_shared or self._shared_folder is None or read.limit is not None:
-            return nullcontext(self._client)
-        responses = SharedResponses(self._shared_folder, self.connection, self._client.origin, group)
-        return responses.open_client(self._client, table.name, stop)
+            return nullcontext(client)
+        responses = SharedResponses(self._shared_folder, self.connection, client.origin, group)
+        return responses.open_client(client, table.name, stop)
+
+    def _client_of(self, table: TableSpec) -> HttpClient:
+        """The client of the connection, or of a table with an authentication of its own."""
+        if table.auth is None:
+            return self._client
+        with self._lock:
+            if table.name not in self._table_clients:
+                self._table_clients[table.name] = self._build_client(auth=self._build_auth(table.auth))
+            return self._table_clients[table.name]
 
     def _deletions(self, table: TableSpec, read: Read, stop: threading.Event) -> Iterator[Page]:
         """Yield the keys in the list of deleted rows; later loads only, because a first one stores none."""
@@ -154,11 +169,12 @@ class RESTAdapter(Adapter):
             return
         source = TableSource(self.connection, self.spec, deleted_rows_table(table, deleted), self.options)
         plan = ReadPlan(source, Read(read.parents, read.since), read.now or self._client.now())
+        client = self._client_of(table)
         context = ReadContext(
-            plan, self._client, self._client, RowLimit(None), stop, self.listeners, self._redactor.redact
+            plan, client, client, RowLimit(None), stop, self.listeners, self._redactor.redact
         )
         readers = (ScopeReader(context, scope) for scope in plan.scopes())
-        fetcher = PageFetcher(readers, self.spec.limits.concurrency, lambda: self._client.cancel(stop))
+        fetcher = PageFetcher(readers, self.spec.limits.concurrency, lambda: client.cancel(stop))
         with closing(fetcher.pages()) as pages:
             for fetched in pages:
                 yield deletions_page(fetched.page, table.key, deleted)
@@ -209,7 +225,7 @@ class RESTAdapter(Adapter):
         """
         found = self._find_table(table)
         with self._track_read() as stop:
-            yield RowWriter(self._client, self.spec, found, self.options, stop=stop)
+            yield RowWriter(self._client_of(found), self.spec, found, self.options, stop=stop)
 
     def check(self) -> Check:
         """Send the ``check`` request of the spec, else that of the first table without parents."""
@@ -217,7 +233,7 @@ class RESTAdapter(Adapter):
         rules = tuple(rule for rule in self.spec.errors if rule.action != "skip")
         with self._track_read() as stop:
             try:
-                response = self._client.fetch(self._check_request(table), rules, stop)
+                response = self._client_of(table).fetch(self._check_request(table), rules, stop)
             except SignInNeeded:
                 raise
             except (Unauthorized, Forbidden) as error:
@@ -238,13 +254,15 @@ class RESTAdapter(Adapter):
 
     def cancel(self) -> None:
         with self._lock:
-            reads = list(self._active_reads)
+            reads, clients = list(self._active_reads), [self._client, *self._table_clients.values()]
         for stop in reads:
-            self._client.cancel(stop)
+            for client in clients:
+                client.cancel(stop)
 
     def close(self) -> None:
         self.cancel()
-        self._client.close()
+        for client in (self._client, *self._table_clients.values()):
+            client.close()
 
     def _build_client_options(self, client_options: ClientOptions, location: str) -> ClientOptions:
         spec = self.spec
@@ -286,7 +304,8 @@ class RESTAdapter(Adapter):
         secret = any(
             isinstance(value, Secret) and value for name, value in self.options.items() if name != "proxy"
         )
-        return secret or self.spec.auth.type != "none"
+        auths = [self.spec.auth, *(table.auth for table in self.spec.tables if table.auth is not None)]
+        return secret or any(auth.type != "none" for auth in auths)
 
     def _describe_option(self, name: str, place: str) -> str:
         return f"option {name} of {self.connection} ({place})"

@@ -175,6 +175,9 @@ class TableSpec(Struct, frozen=True):
     flatten: Annotated[
         Hundred | None, doc("Levels of objects that become columns.", "1", default="every level")
     ] = None
+    auth: Annotated[
+        Auth | None, doc("Authentication.", '{type: bearer, token: "{token}"}', default="the adapter's")
+    ] = None
     job: Annotated[
         JobSpec | None,
         doc("Job whose result the request downloads.", "{create: {request: POST /reports}, poll: …}"),

@@ -38,6 +38,7 @@ from unify.importers.model import (
     Leftover,
 )
 
+_PLAIN_AUTHS = ("api_key", "basic", "bearer")  # that a table can have for itself
 _ELV2 = "Elastic License 2.0"
 
 
@@ -168,13 +169,17 @@ class _Importer:
         return others
 
     def choose_auth(self, base_url: str) -> list[AuthOffer]:
-        """The commonest authentication; streams with another one are left, those without keep it."""
+        """The commonest authentication; streams without one keep it, others have their own."""
         counts = Counter(each.auth_signature for each in self.built.values() if each.auths)
         if not counts:
             return []
         chosen = counts.most_common(1)[0][0]
         for name, each in list(self.built.items()):
-            if each.auths and each.auth_signature != chosen:
+            if not each.auths or each.auth_signature == chosen:
+                continue
+            if each.auths[0].settings["type"] in _PLAIN_AUTHS:
+                each.table = replace(each.table, auth=each.auths[0].settings)
+            else:
                 self._leave(name, f"another authentication ({each.auths[0].name}) than most streams")
         offers = next(each.auths for each in self.built.values() if each.auth_signature == chosen)
         return [self._with_address(_on_base(each, base_url)) for each in offers]

@@ -29,6 +29,13 @@ MISTAKES = [
     ("    columns: {n: {sql: a, value: 1}}\n", "columns.n: expected one of from, sql and value"),
     ("    columns: {n: {value: [1]}}\n", "columns.n.value: expected a text, a number, true or false"),
     ("    where: a >\n", "9:12: tables.orders.where: the expression cannot be parsed"),
+    # authentication of a table
+    ("    auth: {type: bearer, token: '{tokn}'}\n", "tables.orders.auth.token: unknown variable {tokn}"),
+    (
+        "    auth: {type: oauth2, grant: device_code, token_url: https://a.example/t, client_id: x, "
+        "authorize_url: https://a.example/a}\n",
+        "tables.orders.auth.grant: a user signs in for the whole adapter, not for a table",
+    ),
     # other origins
     (
         "credentials_also_to: ['https://*.shop.example']\n",

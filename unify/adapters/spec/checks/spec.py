@@ -39,6 +39,8 @@ def validate_spec(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
     _validate_connection_keys(spec, report)
     for index, table in enumerate(spec.tables):
         TableValidator(table, spec, ("tables", index), report).validate()
+        if table.auth is not None and table.shares is None:
+            _validate_table_auth(table.auth, spec, ("tables", index, "auth"), report)
         validate_write(table, spec, ("tables", index), report)
     return replace(spec, views=tuple(_resolve_views(spec, report)))
 
@@ -54,6 +56,7 @@ _SAME_NAME_KEYS = (
     "format",
     "csv",
     "errors",
+    "auth",
 )
 _REQUEST_KEYS = {
     "requests": "request",
@@ -275,6 +278,12 @@ def _validate_connection_keys(spec: AdapterSpec, report: ProblemReport) -> None:
     if spec.check is not None:
         validate_variables(spec.check.request, ("check", "request"), options, report)
     validate_error_rules(spec.errors, (), report)
+
+
+def _validate_table_auth(auth: Auth, spec: AdapterSpec, path: NodePath, report: ProblemReport) -> None:
+    _validate_auth(auth, path, {option.name for option in spec.options}, report)
+    if auth.is_interactive:
+        report.add_problem((*path, "grant"), "a user signs in for the whole adapter, not for a table")
 
 
 def _validate_auth(auth: Auth, path: NodePath, options: set[str], report: ProblemReport) -> None:
