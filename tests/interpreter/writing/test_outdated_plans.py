@@ -91,18 +91,29 @@ def test_a_retry_may_follow_a_change_of_the_spec(crm: Crm) -> None:
     assert crm.people == [("a@x", None)]
 
 
-def test_stored_rows_that_are_older_than_the_last_write_are_refreshed_before_rows_are_found(crm: Crm) -> None:
-    """Else an export that follows another one at once would insert its rows again."""
+MERGE = (
+    "merge into crm.people using (select 'a@x' as email, 'Ada' as name) src on people.email = src.email "
+    "when matched then update set name = src.name "
+    "when not matched then insert (email, name) values (src.email, src.name)"
+)
+
+
+@pytest.mark.parametrize("statement", [UPSERT, MERGE], ids=["export", "merge"])
+def test_stored_rows_that_are_older_than_the_last_write_are_refreshed_before_rows_are_found(
+    crm: Crm, statement: str
+) -> None:
+    """Else a statement that follows another one at once would insert its rows again."""
+    crm.api.people.append({"email": "z@x", "name": "Zoe", "id": 9})
     crm("load table crm.people", "pause crm.people")  # so that the refresh after the write does not come
-    crm(UPSERT)
+    crm(statement)
     crm("resume crm.people")
 
-    again = crm(UPSERT)
-    never = crm("set max_age = none", UPSERT)
+    again = crm(statement)
+    never = crm("set max_age = none", statement)
 
     assert "1 updated" in again.stderr, again
     assert "its stored rows are those before the last write" in never.stderr, never
-    assert crm.people == [("a@x", "Ada")]
+    assert crm.people == [("a@x", "Ada"), ("z@x", "Zoe")]
 
 
 def test_a_plan_whose_rows_were_found_before_another_write_is_not_approved(crm: Crm) -> None:

@@ -29,6 +29,7 @@ from unify.interpreter.writing.rows_to_write import (
     RowsToWrite,
     Values,
     open_rows,
+    refresh_after_write,
     target_sql,
 )
 from unify.lake import catalog
@@ -113,8 +114,9 @@ class ExportPlanner:
                 if self._differs(row):
                     chosen.append(row)
                     self._check_count(len(chosen), limit)
-            found_age = self._fresh_age(query, max_age, history.last_sent_at)
-            rows, note = self._match(query, found_age, chosen), source.note
+            if self.is_matched:
+                refresh_after_write(query, self._target, max_age, history.last_sent_at)
+            rows, note = self._match(query, max_age, chosen), source.note
         leaving = self._leaving_rows(query, identities, count, rows)
         self._check_count(len(rows) + len(leaving), limit)
         known = sum(row.is_known for row in self._written.values())
@@ -257,18 +259,6 @@ class ExportPlanner:
         own_key = {name: key[name] for name in self._spec.key}
         values = allowed_values(self._spec, row.values, "update")
         return replace(row, action="update", values=values, key=own_key, before=before)
-
-    def _fresh_age(self, query: QueryRunner, max_age: MaxAge, last_sent_at: datetime | None) -> MaxAge:
-        """Have the stored rows refreshed if they were read before the last write of the table ended."""
-        stored = catalog.stored_tables(query.lake).get(self._target)
-        if stored is None or last_sent_at is None or stored.read_since > last_sent_at:
-            return max_age
-        if max_age.never and self.is_matched:
-            raise QueryError(
-                f"{self._target}: its stored rows are those before the last write, and max_age = none reads "
-                "no others: set max_age = default"
-            )
-        return MaxAge(limit_s=0)
 
     def _find_matches(
         self, query: QueryRunner, max_age: MaxAge, rows: Sequence[PlannedRow]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
-from unify.lake import session_rows
+from unify.lake import catalog, session_rows
 from unify.lake.lake import Lake
 from unify.model import TableName
 
@@ -89,6 +90,24 @@ def open_rows(
         yield RowsToWrite(lake, name, {str(row[0]): str(row[1]) for row in described}, note)
     finally:
         session_rows.fetch_session_rows(lake, f"DROP TABLE IF EXISTS {name}")
+
+
+def refresh_after_write(
+    query: QueryRunner, target: TableName, max_age: MaxAge, last_sent_at: datetime | None
+) -> None:
+    """Refresh the stored rows of a target, where rows are found, if they are older than its last write.
+
+    Raises QueryError if ``max_age`` forbids it, LoadFailed.
+    """
+    stored = catalog.stored_tables(query.lake).get(target)
+    if stored is None or last_sent_at is None or stored.read_since > last_sent_at:
+        return
+    if max_age.never:
+        raise QueryError(
+            f"{target}: its stored rows are those before the last write, and max_age = none reads no others: "
+            "set max_age = default"
+        )
+    query.prepare(f"SELECT 1 FROM {quoted(target.schema)}.{quoted(target.table)}", MaxAge(limit_s=0))
 
 
 def target_sql(target: TableName) -> str:

@@ -22,6 +22,7 @@ from unify.interpreter.writing import row_checks, write_report
 from unify.interpreter.writing.export_planner import ExportPlanner, WriteHistory, export_name
 from unify.interpreter.writing.plan import WriteOptions, WritePlan, check_removals, use_declared_names
 from unify.interpreter.writing.row_source import RowSource
+from unify.interpreter.writing.rows_to_write import refresh_after_write
 from unify.interpreter.writing.undo_planner import UndoPlanner
 from unify.interpreter.writing.write_sender import WriteSender
 from unify.lake import catalog
@@ -284,11 +285,17 @@ class WriteCommands:
     ) -> WritePlan:
         spec = self._describe(target)
         row_checks.check_statement(target, spec, statement)
-        limit = self._options.max_writes
+        limit, baseline = self._options.max_writes, ""
+        if is_merge := isinstance(statement, MergeStatement):  # it inserts what the stored rows do not have
+            tenant = self._load_client.settings.tenant
+            baseline = self.store.baseline(tenant, target, "", is_matched=True)
+            last_sent_at = self.store.last_sent_at(tenant, target, self._now())
+            refresh_after_write(self._query, target, max_age, last_sent_at)
         rows, note = RowSource(self._query, max_age).read(statement, target, spec.key, limit + 1)
         if len(rows) > limit:
             raise QueryError(row_checks.too_many_rows(target, limit))
-        plan = WritePlan(target, statement.operation, use_declared_names(spec, rows), note)
+        named = use_declared_names(spec, rows)
+        plan = WritePlan(target, statement.operation, named, note, baseline=baseline, is_matched=is_merge)
         self._check_plan(plan, spec)
         return plan
 
