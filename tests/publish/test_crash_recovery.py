@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
-from tests.support.paths import CHECKOUT
+from tests.support.forked import start_forked
 from tests.support.publishing import KEYED, load, publish_load, stored_pulls
-from tests.support.stores import make_job, stage_rows
+from tests.support.stores import make_job, settings_for_home, stage_rows
 from unify.config.settings import Settings
 from unify.errors import StoreError
 from unify.fs.failpoints import FailpointHit
@@ -22,6 +23,7 @@ from unify.lake import ledger
 from unify.lake.lake import Lake
 from unify.load.staging import StagingArea
 from unify.model import Action, LoaderJob, TableName
+from unify.publish.publish import publish
 
 FAILPOINTS = (
     "publish.locked",
@@ -75,32 +77,40 @@ def test_an_error_in_the_middle_of_a_reload_leaves_the_old_rows(
     assert stored_pulls(lake) == [(2, "two")]
 
 
-_PUBLISHER = """
-import sys
-from pathlib import Path
-from tests.support.stores import make_job, settings_for_home
-from unify.publish.publish import publish
-from unify.model import Action
-from unify.lake.lake import Lake
-from unify.load.staging import StagingArea
-
-home, uid, action = sys.argv[1:]
-settings = settings_for_home(Path(home))
-job = make_job(action=Action(action), uid=uid)
-with Lake(settings) as lake:
-    print("ready", flush=True)
-    publish(lake, job, StagingArea(settings.staging).find_staged_load(job), is_current_attempt=lambda: True)
-"""
+def publish_staged(home: Path, uid: str, action: Action, ready: Connection) -> None:
+    """Publish the staged load of a job, in a process of its own."""
+    settings = settings_for_home(home)
+    job = make_job(action=action, uid=uid)
+    staged = StagingArea(settings.staging).find_staged_load(job)
+    assert staged is not None
+    with Lake(settings) as lake:
+        ready.send("ready")
+        publish(lake, job, staged, is_current_attempt=lambda: True)
 
 
-def start_publisher(settings: Settings, job: LoaderJob, failpoint: str = "") -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", _PUBLISHER, str(settings.home), job.uid, job.action.value],
-        cwd=CHECKOUT,
-        env={"PATH": "/usr/bin:/bin", "UNIFY_FAILPOINT": failpoint},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+class Publisher:
+    """A process that publishes the staged load of a job."""
+
+    def __init__(self, settings: Settings, job: LoaderJob, failpoint: str = "") -> None:
+        self._ready, theirs = multiprocessing.Pipe(duplex=False)
+        self._process = start_forked(
+            publish_staged, settings.home, job.uid, job.action, theirs, failpoint=failpoint
+        )
+        theirs.close()
+
+    def wait(self) -> int | None:
+        """Wait until it ends; return its exit code."""
+        self._process.join(60)
+        self._ready.close()
+        return self._process.exitcode
+
+    def kill(self, after_s: float | None) -> None:
+        """Kill it some time after it opened the lake; None: its failpoint ends it."""
+        with suppress(EOFError):  # it has failed
+            self._ready.recv()
+        self._process.join(60 if after_s is None else after_s)
+        self._process.kill()
+        self.wait()
 
 
 class Reader:
@@ -141,7 +151,7 @@ def assert_killed_publishers_lose_nothing(
     print(f"seed {seed}")
     rng = random.Random(seed)
     columns = {"id": "BIGINT", "version": "BIGINT"}
-    size = 2000
+    size = 500
     with Lake(settings) as lake:
         load(lake, columns, [(i, 0) for i in range(size)], key=("id",))
         allowed: set[tuple[object, ...]] = {(size, size, 0, 0)}
@@ -160,10 +170,8 @@ def assert_killed_publishers_lose_nothing(
                 stage_rows(settings, job, columns, rows, key=("id",), strategy=strategy)
                 allowed.add((total, total, low, version))
                 failpoint = f"{rng.choice(failpoints)}:kill" if failpoints else ""
-                _kill(start_publisher(settings, job, failpoint), None if failpoints else rng.uniform(0, 0.25))
-                survivor = start_publisher(settings, job)
-                survivor.communicate(timeout=60)
-                assert survivor.returncode == 0
+                Publisher(settings, job, failpoint).kill(None if failpoints else rng.uniform(0, 0.25))
+                assert Publisher(settings, job).wait() == 0
                 assert lake.read(
                     "select count(*), count(distinct id), min(version), max(version) from lake.github.pulls"
                 ) == [(total, total, low, version)]
@@ -171,18 +179,6 @@ def assert_killed_publishers_lose_nothing(
                 assert reader.seen <= allowed
         [(loads, distinct)] = lake.read("select count(*), count(distinct uid) from lake._unify.loads")
         assert loads == distinct == rounds + 1
-
-
-def _kill(process: subprocess.Popen[str], after_s: float | None) -> None:
-    """Kill a publisher some time after it opened the lake; None: its failpoint ends it."""
-    with process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            process.wait(60 if after_s is None else after_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.wait(60)
 
 
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
@@ -194,9 +190,7 @@ def test_a_publisher_killed_at_any_step_leaves_old_or_new_rows_and_the_next_one_
         job = make_job(action=Action.REFRESH)
         staged = stage_rows(settings, job, KEYED, [(2, "zwei"), (3, "three")], key=("id",), strategy="merge")
 
-        with start_publisher(settings, job, f"{failpoint}:kill") as victim:
-            victim.communicate(timeout=60)
-        assert victim.returncode == -signal.SIGKILL
+        assert Publisher(settings, job, f"{failpoint}:kill").wait() == -signal.SIGKILL
 
         old, new = [(1, "one"), (2, "two")], [(1, "one"), (2, "zwei"), (3, "three")]
         assert stored_pulls(lake) == (new if failpoint == "publish.committed" else old)
@@ -222,24 +216,18 @@ def test_publishers_killed_ten_times_at_each_step_lose_nothing(settings: Setting
     )
 
 
-_READER = """
-import select, sys
-from pathlib import Path
-from tests.support.stores import settings_for_home
-from unify.errors import UnifyError
-from unify.lake.lake import Lake
-
-reads = torn = 0
-with Lake(settings_for_home(Path(sys.argv[1])), read_only=True) as lake:
-    print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], 0.01)[0]:
-        for number in range(int(sys.argv[2])):
-            sql = f"select count(*), count(distinct id), min(version), max(version) from test.t{number}"
-            [(rows, ids, low, high)] = lake.read(sql)
-            reads += 1
-            torn += (rows, ids) != (1000, 1000) or low != high
-print(reads, torn)
-"""
+def read_until_stopped(home: Path, tables: int, pipe: Connection) -> None:
+    """Read every table repeatedly, in a process of its own; send how many reads there were, and torn ones."""
+    reads = torn = 0
+    with Lake(settings_for_home(home), read_only=True) as lake:
+        pipe.send("ready")
+        while not pipe.poll(0.01):
+            for number in range(tables):
+                sql = f"select count(*), count(distinct id), min(version), max(version) from test.t{number}"
+                [(rows, ids, low, high)] = lake.read(sql)
+                reads += 1
+                torn += (rows, ids) != (1000, 1000) or low != high
+    pipe.send((reads, torn))
 
 
 def assert_readers_see_whole_versions(settings: Settings, shells: int, tables: int, seconds: float) -> None:
@@ -256,37 +244,32 @@ def assert_readers_see_whole_versions(settings: Settings, shells: int, tables: i
             publish_load(lake, job, stage_rows(settings, job, columns, rows, key=("id",), strategy=strategy))
             StagingArea(settings.staging).remove_attempts(job)
 
-    with Lake(settings) as lake, ExitStack() as stack:
+    pairs = [multiprocessing.Pipe() for _ in range(shells)]
+    with Lake(settings) as lake:
         publish_all(lake, 0)
-        readers = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", _READER, str(settings.home), str(tables)],
-                    cwd=CHECKOUT,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for _ in range(shells)
-        ]
-        for reader in readers:
-            assert reader.stdout is not None
-            assert reader.stdout.readline() == "ready\n"
+        readers = [start_forked(read_until_stopped, settings.home, tables, theirs) for _, theirs in pairs]
+        for ours, theirs in pairs:
+            theirs.close()
+            assert ours.recv() == "ready"
         until, version = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             version += 1
             publish_all(lake, version)
-        counts = [reader.communicate("stop", timeout=60)[0].split() for reader in readers]
-    assert [reader.returncode for reader in readers] == [0] * shells
-    reads = sum(int(count) for count, _ in counts)
+        for ours, _ in pairs:
+            ours.send("stop")
+        counts = [ours.recv() for ours, _ in pairs]
+    for reader, (ours, _) in zip(readers, pairs, strict=True):
+        reader.join(60)
+        ours.close()
+    assert [reader.exitcode for reader in readers] == [0] * shells
+    reads = sum(count for count, _ in counts)
     print(f"{version * tables} loads published, {reads} reads by {shells} shells, 0 errors")
-    assert [partial for _, partial in counts] == ["0"] * shells
+    assert [partial for _, partial in counts] == [0] * shells
     assert reads > 0
 
 
 def test_readers_never_wait_for_loads_and_never_see_part_of_one(settings: Settings) -> None:
-    assert_readers_see_whole_versions(settings, shells=3, tables=2, seconds=3)
+    assert_readers_see_whole_versions(settings, shells=2, tables=2, seconds=1.5)
 
 
 @pytest.mark.slow
