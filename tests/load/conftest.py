@@ -16,4 +16,4 @@ def loader_home(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
     """A home with an empty lake and a connection ``shop`` to ``api``, in which loads run one by one."""
     home = LoaderHome(settings, api)
     yield home
-    home.loading.close()
+    home.close()

@@ -57,7 +57,7 @@ def home(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
     api.serve("/orders", respond)
     set_limits(home)
     yield home
-    home.loading.close()
+    home.close()
 
 
 def set_limits(home: LoaderHome, spec: str = "", connection: str = "") -> None:

@@ -122,7 +122,7 @@ def open_shop(
         try:
             yield home, shop
         finally:
-            home.loading.close()
+            home.close()
 
 
 def stored_content(home: LoaderHome, job: LoaderJob) -> tuple[Any, ...]:
@@ -150,11 +150,14 @@ def run_attempt(home: LoaderHome, job: LoaderJob, number: int) -> tuple[LoaderJo
     return job, None
 
 
-def run_broken_load(home: LoaderHome, shop: Shop, rng: random.Random) -> tuple[LoaderJob, int]:
-    """Run a load that fails after random numbers of requests, until it succeeds; return its last attempt."""
+def run_broken_load(home: LoaderHome, shop: Shop, rng: random.Random, pages: int) -> tuple[LoaderJob, int]:
+    """Run a load that fails after random numbers of requests, until it succeeds; return its last attempt.
+
+    The first attempt is not served all ``pages``.
+    """
     job = home.make_job("lines")
-    for number in range(1, 40):
-        shop.requests_left = rng.randint(0, 12) if number < 39 else 10**9
+    limits = [rng.randrange(pages), *(rng.randint(0, 24) for _ in range(37)), 10**9]
+    for number, shop.requests_left in enumerate(limits, 1):
         job, error = run_attempt(home, job, number)
         if error is None:
             return job, number
@@ -173,8 +176,9 @@ def test_a_load_broken_at_random_requests_stores_what_an_unbroken_one_stores(
         unbroken_requests = len(shop.requested)
         shop.requested.clear()
 
-        job, attempts = run_broken_load(home, shop, rng)
+        job, attempts = run_broken_load(home, shop, rng, unbroken_requests)
 
+        assert attempts > 1
         assert stored_content(home, job) == stored_content(home, whole)
         assert home.sealed_load(job).manifest.requests >= unbroken_requests
         # an attempt requests again what was under way, and the last page of each order that was begun
@@ -370,7 +374,7 @@ def test_skipped_requests_and_time_windows_carry_over(tmp_path: Path) -> None:
             shop.api.serve(f"/orders/{order}/lines", MockResponse.error(410))
         whole = home.make_job("lines")
         run_attempt(home, whole, 1)
-        job, attempts = run_broken_load(home, shop, random.Random(3))
+        job, attempts = run_broken_load(home, shop, random.Random(3), len(shop.requested))
         assert attempts > 2
         notes = home.sealed_load(job).manifest.notes
         assert any("requests skipped (status 410)" in note for note in notes)

@@ -70,6 +70,19 @@ class LoaderHome:
         )
         self.settings.connections.chmod(0o600)
         self.loading = LoadRunner(self.settings.home, self.settings.tenant)
+        self._lake: Lake | None = None
+
+    def close(self) -> None:
+        self.loading.close()
+        if self._lake is not None:
+            self._lake.close()
+
+    @property
+    def lake(self) -> Lake:
+        """The lake for publications, which stays open, as in the daemon."""
+        if self._lake is None:
+            self._lake = Lake(self.settings)
+        return self._lake
 
     def make_job(
         self,
@@ -119,7 +132,6 @@ class LoaderHome:
         """Load and publish a table, as worker and daemon do."""
         job = self.make_job(table, action)
         assert self.run_load(job).ending is TaskStatus.STAGED
-        with Lake(self.settings) as lake:
-            record = publish.publish(lake, job, self.sealed_load(job), is_current_attempt=lambda: True)
+        record = publish.publish(self.lake, job, self.sealed_load(job), is_current_attempt=lambda: True)
         assert record is not None
         return record

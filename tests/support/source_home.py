@@ -27,9 +27,19 @@ class SourceHome:
     def __post_init__(self) -> None:
         self.settings.create_folders()
         self.loading = LoadRunner(self.settings.home, self.settings.tenant)
+        self._lake: Lake | None = None
 
     def close(self) -> None:
         self.loading.close()
+        if self._lake is not None:
+            self._lake.close()
+
+    @property
+    def lake(self) -> Lake:
+        """The lake for publications, which stays open, as in the daemon."""
+        if self._lake is None:
+            self._lake = Lake(self.settings)
+        return self._lake
 
     def configure(self, connection: str) -> None:
         """Write connections.yaml with ``shop: CONNECTION``."""
@@ -72,8 +82,7 @@ class SourceHome:
         return self.publish_staged(job)
 
     def publish_staged(self, job: LoaderJob) -> LoadRecord:
-        with Lake(self.settings) as lake:
-            record = publish.publish(lake, job, self.staged_load(job), is_current_attempt=lambda: True)
+        record = publish.publish(self.lake, job, self.staged_load(job), is_current_attempt=lambda: True)
         assert record is not None
         return record
 
@@ -82,8 +91,7 @@ class SourceHome:
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """Return the rows of a query of the lake."""
-        with Lake(self.settings) as lake:
-            return lake.read(sql)
+        return self.lake.read(sql)
 
     @property
     def progress(self) -> list[LoadProgress]:
