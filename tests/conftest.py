@@ -78,6 +78,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_duckdb_thread() -> Iterator[None]:
+    """Leave DuckDB one thread in this process. Statements of tests have few rows, for which several threads
+    take a third more CPU, and other tests run at the same time. Processes have all threads, as in production.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, "use_all_threads", lambda lake: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this process."""
