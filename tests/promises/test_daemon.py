@@ -91,7 +91,7 @@ def test_an_interactive_load_runs_before_hundreds_of_refreshes(
     origin = ConfigPaths(str(daemon_home.settings.connections))
     with daemon_home.queue._database.transaction():  # one transaction, so one fsync
         for number in range(refreshes):
-            name = TableName("other", f"rows{number}")
+            name = TableName("other", f"slow{number}")
             daemon_home.queue.enqueue(NewJob("default", Action.REFRESH, name, origin, Priority.SCHEDULED))
     daemon_home.settings = replace(daemon_home.settings, workers=2)
     daemon_home.start_daemon()

@@ -10,16 +10,17 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import yaml
 
 from tests.support.auth_cases import AuthCase, AuthCaseServer, Row, auth_cases, canary_secret, header_check
-from tests.support.command import CommandResult, UnifyCommand
+from tests.support.command import CommandResult, InProcessCommand, UnifyCommand
 from tests.support.echo_responses import ECHO_RESPONSES, echo
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.home_files import encoded_forms, read_files
@@ -51,8 +52,12 @@ class CheckedHome:
     process_arguments: set[str] = field(default_factory=set)
     posted_paths: list[str] = field(default_factory=list)  # before the server refuses requests
 
-    def run(self, *arguments: str) -> CommandResult:
-        outcome = self.unify.run(*arguments)
+    def run(self, *arguments: str, as_process: bool = False) -> CommandResult:
+        command = self.unify
+        if not as_process:
+            command = InProcessCommand(self.unify.home)
+            command.environment = self.unify.environment
+        outcome = command.run(*arguments)
         self.outputs += [outcome.stdout, outcome.stderr]
         return outcome
 
@@ -70,9 +75,7 @@ class CheckedHome:
             oauth_server.server.serve("/things", echo(ECHO_RESPONSES[responses[grant]]))
 
     def record_processes(self) -> None:
-        self.process_arguments.update(
-            subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
-        )
+        self.process_arguments.update(read_process_arguments())
 
 
 @pytest.fixture(
@@ -175,7 +178,7 @@ def use_connections(checked_home: CheckedHome, rounds: int) -> None:
     with checked_home.terminal("--debug", "check", *INTERACTIVE_GRANTS) as terminal:
         terminal.expect_text(": ok, as ada", times=2)
         checked_home.outputs.append(terminal.screen)
-    checked_home.run("--debug", "check")
+    checked_home.run("--debug", "check", as_process=True)
     names = [case.name for case in checked_home.rows]
     each = " union all ".join(
         f"select '{name}' as way, count(*) as things from {name}.things" for name in names
@@ -304,6 +307,18 @@ class TestSecrets:
         requests = repr(checked_home.auth_server.server.requests)
         assert NETRC not in requests
         assert base64.b64encode(f"intruder:{NETRC}".encode()).decode() not in requests
+
+
+def read_process_arguments() -> Iterable[str]:
+    """Return the arguments of every process; where there is no /proc, as ps lists them."""
+    if not (processes := list(Path("/proc").glob("[0-9]*/cmdline"))):
+        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        return listed.stdout.splitlines()
+    found = set()
+    for process in processes:
+        with suppress(OSError):  # it has ended
+            found.add(process.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return found
 
 
 def find_secrets(text: str, checked_home: CheckedHome, *, tokens: bool = True) -> list[str]:

@@ -95,6 +95,12 @@ def do_rows(task: LoadTask, reporter: Reporter) -> TaskResult:
     return _stage_rows(task, reporter, 100)
 
 
+def do_slow(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Stage a hundred rows after a quarter of a second, as long as an API takes to respond."""
+    threading.Event().wait(0.25)
+    return _stage_rows(task, reporter, 100)
+
+
 def do_gated(task: LoadTask, reporter: Reporter) -> TaskResult:
     """Report the process id, wait until the named pipe ``gate`` is opened, then stage a hundred rows."""
     reporter.update(lambda progress: replace(progress, rows=os.getpid(), pages=1, pages_total=2), urgent=True)

@@ -11,8 +11,9 @@ import base64
 import html
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -72,7 +73,8 @@ def _base64_encodings(word: bytes) -> list[bytes]:
 _ENCODED_FORMS = (CANARY, CANARY.decode().encode("utf-16-le"), *_base64_encodings(CANARY))
 
 
-def encoded_forms(secret: str) -> set[str]:
+@cache
+def encoded_forms(secret: str) -> Set[str]:
     """Return the forms of a secret in text: plain, escaped and encoded; of a private key, those of its lines.
 
     Of base64, the part that only the secret determines.
