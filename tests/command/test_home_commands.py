@@ -14,12 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import UNIFY_COMMAND, CommandResult, InProcessCommand, UnifyCommand
+from tests.support.command import UNIFY_COMMAND, InProcessCommand, UnifyCommand
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.shop import SPEC_WITHOUT_TOKEN, connect_shop
-from tests.support.stores import create_home
+from tests.support.stores import create_home, settings_for_home
 from tests.support.terminal import ENTER, run_on_terminal
 from tests.support.waiting import wait_until
+from unify.model import Action, ConfigPaths, JobState, TableName
+from unify.queue.queue import Queue
+from unify.queue.rows import NewJob
+from unify.status.client import StatusClient
 
 SPEC = (
     SPEC_WITHOUT_TOKEN
@@ -93,40 +97,48 @@ def query(command: UnifyCommand, sql: str) -> list[str]:
 
 
 @pytest.fixture
-def running_loads(unify_process: UnifyCommand) -> Iterator[threading.Event]:
+def running_loads(unify: InProcessCommand) -> Iterator[threading.Event]:
     """Reload both tables again and again during the test; the event stops it."""
     stop = threading.Event()
-    failed: list[CommandResult] = []
-    assert unify_process.run("daemon", "start").exit_status == 0
+    states: list[JobState] = []
+    assert unify.run("daemon", "start").exit_status == 0
+    settings = settings_for_home(unify.home)
+    origin = ConfigPaths(str(settings.connections), (unify.environment["UNIFY_SPECS"],))
 
     def reload() -> None:
-        while not stop.is_set():
-            result = unify_process("reload table shop.orders", "reload table shop.customers")
-            failed.extend([result] if result.exit_status else [])
+        with Queue(settings.queue) as queue, StatusClient(settings.socket_folder) as client:
+            while not stop.is_set():
+                jobs = [
+                    queue.enqueue(NewJob("default", Action.RELOAD, TableName("shop", table), origin))
+                    for table in ("orders", "customers")
+                ]
+                client.poll_queue()
+                wait_until(lambda jobs=jobs: not any(queue.get(job.id).state.active for job in jobs))  # type: ignore[misc]
+                states.extend(queue.get(job.id).state for job in jobs)
 
     thread = threading.Thread(target=reload)
     thread.start()
     yield stop
     stop.set()
     thread.join()
-    assert failed == []
+    assert set(states) == {JobState.DONE}
 
 
 def test_backups_made_during_loads_are_whole(
-    unify_process: UnifyCommand,
+    unify: InProcessCommand,
     api: FaultServer,
     running_loads: threading.Event,
     restored: InProcessCommand,
     tmp_path: Path,
 ) -> None:
-    archives = [tmp_path / f"{number}.zip" for number in range(3)]
+    archives = [tmp_path / f"{number}.zip" for number in range(2)]
     for archive in archives:
         reloads = len(api.requests)
         wait_until(lambda reloads=reloads: len(api.requests) > reloads + 2)  # type: ignore[misc]
-        made = unify_process.run("backup", str(archive))
+        made = unify.run("backup", str(archive))
         assert (made.exit_status, made.stderr) == (0, ""), made
         assert re.fullmatch(rf"{archive}: 2 tables in \d+ files \(\d+\.\d MB\), verified\n", made.stdout)
-        checked = unify_process.run("lake", "check", "--deep")
+        checked = unify.run("lake", "check", "--deep")
         assert (checked.exit_status, checked.stderr) == (0, ""), checked
     running_loads.set()
     counts = []
@@ -154,7 +166,7 @@ def test_a_killed_backup_leaves_no_file_under_its_name(
     assert unify.run("backup", str(archive)).exit_status == 0
     before = archive.read_bytes()
 
-    for delay_s in (0.15, 0.3, 0.45, 0.6):
+    for delay_s in (0.25, 0.5):
         started = unify.start("backup", str(archive), "--force")
         with started as process, suppress(subprocess.TimeoutExpired):
             process.wait(delay_s)

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.command import UnifyCommand
+from tests.support.command import InProcessCommand
 from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.waiting import scaled_limit_s, wait_until
 from unify.config.settings import Settings
 from unify.fs.locks import FileLock
+from unify.model import JobState
+from unify.queue.queue import Queue
 
 SPEC = """\
 name: slow
@@ -22,18 +25,18 @@ tables: [{name: t, request: GET /t, key: id}]
 
 
 @pytest.fixture
-def slow(unify_process: UnifyCommand, api: FaultServer) -> UnifyCommand:
-    specs = unify_process.home / "specs"
+def slow(unify: InProcessCommand, api: FaultServer) -> InProcessCommand:
+    specs = unify.home / "specs"
     specs.mkdir()
     (specs / "slow.yaml").write_text(SPEC)
-    unify_process.environment["UNIFY_SPECS"] = str(specs)
-    unify_process.write_connections(f"slow:\n  adapter: slow\n  options: {{base_url: '{api.url}'}}\n")
+    unify.environment["UNIFY_SPECS"] = str(specs)
+    unify.write_connections(f"slow:\n  adapter: slow\n  options: {{base_url: '{api.url}'}}\n")
     api.serve("/t", MockResponse.json([{"id": 1}]))
-    return unify_process
+    return unify
 
 
 @pytest.fixture
-def held_lock(slow: UnifyCommand) -> Iterator[FileLock]:
+def held_lock(slow: InProcessCommand) -> Iterator[FileLock]:
     """The writers' lock, as another session's transaction holds it."""
     settings = Settings(slow.home, slow.home / "connections.yaml")
     lock = FileLock(settings.lake_lock, "another shell")
@@ -42,19 +45,26 @@ def held_lock(slow: UnifyCommand) -> Iterator[FileLock]:
 
 
 def test_a_rate_limit_of_an_hour_is_named_and_the_wait_is_bounded(
-    slow: UnifyCommand, api: FaultServer
+    slow: InProcessCommand, api: FaultServer
 ) -> None:
     api.serve("/t", MockResponse.error(429, Retry_After="3600"))
-    result = slow("load table slow.t", args=["--wait", "6s"])
+    assert slow("load table slow.t", args=["--no-wait"]).exit_status == 0
+    with Queue(slow.home / "queue.db") as queue:
+        wait_until(lambda: queue.recent_jobs(1)[0].failures == 1)
+    limit = f"{scaled_limit_s(2):.0f} seconds"
+    result = slow("load table slow.t", args=["--wait", limit])  # requests it once more
     assert result.exit_status == 1
     assert "slow.t: tried again at 20" in result.stderr
     assert "429" in result.stderr
-    assert "not loaded within 6 seconds (--wait): stopped waiting; loading slow.t goes on" in result.stderr
+    assert f"not loaded within {limit} (--wait): stopped waiting; loading slow.t goes on" in result.stderr
     assert slow("select state from unify.jobs where \"table\" = 't'").single_value == "queued"
 
 
-def test_another_sessions_transaction_is_named_once(slow: UnifyCommand, held_lock: FileLock) -> None:
-    result = slow("load table slow.t", args=["--wait", "8s"])
+def test_another_sessions_transaction_is_named_once(slow: InProcessCommand, held_lock: FileLock) -> None:
+    assert slow("load table slow.t", args=["--no-wait"]).exit_status == 0
+    with Queue(slow.home / "queue.db") as queue:
+        wait_until(lambda: queue.recent_jobs(1)[0].state is JobState.PUBLISHING)
+    result = slow("load table slow.t", args=["--wait", f"{scaled_limit_s(2):.0f}s"])
     assert result.exit_status == 1
     assert result.stderr.count("slow.t: waiting for another session's transaction: process") == 1
     assert "(another shell)" in result.stderr
@@ -64,15 +74,11 @@ def test_another_sessions_transaction_is_named_once(slow: UnifyCommand, held_loc
 
 
 def test_clear_table_gives_up_and_names_the_holder(
-    slow: UnifyCommand, held_lock: FileLock, monkeypatch: pytest.MonkeyPatch
+    slow: InProcessCommand, held_lock: FileLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.support.command import InProcessCommand
-
     monkeypatch.setattr("unify.lake.catalog.CLEAR_TIMEOUT_S", 2.0)
-    command = InProcessCommand(slow.home)
-    command.environment = slow.environment
     held_lock.release()
-    assert command("load table slow.t").exit_status == 0
+    assert slow("load table slow.t").exit_status == 0
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -84,7 +90,7 @@ def test_clear_table_gives_up_and_names_the_holder(
     holder.start()
     taken.wait(60)
     try:
-        result = command("clear table slow.t")
+        result = slow("clear table slow.t")
     finally:
         done.set()
         holder.join()
@@ -94,7 +100,7 @@ def test_clear_table_gives_up_and_names_the_holder(
     assert "(another shell) after 2 s" in result.stderr
 
 
-def test_wait_is_a_duration(slow: UnifyCommand) -> None:
+def test_wait_is_a_duration(slow: InProcessCommand) -> None:
     result = slow("select 1", args=["--wait", "soon"])
     assert result.exit_status == 2
     assert "'soon' is not a duration" in result.stderr
