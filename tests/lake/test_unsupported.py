@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests.support.stores import create_home
 from unify.errors import QueryError
 from unify.lake.lake import Lake
+
+
+@pytest.fixture(scope="module")
+def unchanged_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """A lake with an empty schema and a table, for statements that are refused."""
+    with Lake(create_home(tmp_path_factory.mktemp("unsupported"))) as opened:
+        opened.execute("create schema s")
+        opened.execute("create table t as select 1 as a")
+        yield opened
 
 
 @pytest.mark.parametrize(
@@ -49,15 +61,12 @@ from unify.lake.lake import Lake
         ('drop schema if exists lake."main" cascade', "drop its tables instead"),
     ],
 )
-def test_the_error_names_what_works(lake: Lake, sql: str, advice: str) -> None:
-    lake.execute("create schema s")
-    lake.execute("create table t as select 1 as a")
-
+def test_the_error_names_what_works(unchanged_lake: Lake, sql: str, advice: str) -> None:
     with pytest.raises(QueryError) as refused:
-        lake.execute(sql)
+        unchanged_lake.execute(sql)
 
     assert advice in refused.value.message
-    assert [row for batch in lake.execute("from t").batches() for row in batch] == [(1,)]
+    assert [row for batch in unchanged_lake.execute("from t").batches() for row in batch] == [(1,)]
 
 
 @pytest.mark.parametrize(

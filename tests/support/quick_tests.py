@@ -38,7 +38,7 @@ FIXTURES = {
         "token_server",
         "tracker",
     ),
-    "lake": ("filled", "lake", "settings"),  # every commit is an fsync
+    "lake": ("filled", "lake", "settings", "unchanged_lake"),  # every commit is an fsync
 }
 PATHS = {
     "process": (
