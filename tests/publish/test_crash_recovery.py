@@ -132,7 +132,7 @@ class Reader:
         self._thread.join()
 
     def _look(self) -> None:
-        sql = "select count(*), count(distinct id), min(version), max(version) from github.pulls"
+        sql = "select count(*), count(distinct id), min(version), max(version) from lake.github.pulls"
         with Lake(self._settings, read_only=True) as lake:
             while not self._stop.wait(0.02):
                 try:
@@ -223,8 +223,10 @@ def read_until_stopped(home: Path, tables: int, pipe: Connection) -> None:
         pipe.send("ready")
         while not pipe.poll(0.01):
             for number in range(tables):
-                sql = f"select count(*), count(distinct id), min(version), max(version) from test.t{number}"
-                [(rows, ids, low, high)] = lake.read(sql)
+                [(rows, ids, low, high)] = lake.read(
+                    "select count(*), count(distinct id), min(version), max(version) "
+                    f"from lake.test.t{number}"
+                )
                 reads += 1
                 torn += (rows, ids) != (1000, 1000) or low != high
     pipe.send((reads, torn))

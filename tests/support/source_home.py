@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -91,7 +92,8 @@ class SourceHome:
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """Return the rows of a query of the lake."""
-        return self.lake.read(sql)
+        with closing(self.lake.cursor()) as cursor:
+            return cursor.execute(sql).fetchall()
 
     @property
     def progress(self) -> list[LoadProgress]:
