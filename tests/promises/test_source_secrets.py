@@ -20,6 +20,7 @@ import unify as unify_api
 from tests.support.command import UnifyCommand
 from tests.support.home_files import encoded_forms, find_leaks
 from tests.support.mysql_server import MySQLServer
+from tests.support.odbc_drivers import POSTGRES_DRIVER
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from unify.api.session import PythonSession
 
@@ -98,6 +99,7 @@ def connections(
     """Return the connections by name; each fails in another way, but for ``pg`` and ``my``."""
     secret = {"password": SECRET}
     dsn = f"postgresql://reader:{SECRET}@127.0.0.1:1/shop"
+    odbc = f"Driver={{{POSTGRES_DRIVER}}};Server=127.0.0.1;Port=1;Database=d;Uid=u;Pwd={{{SECRET}}}"
     files = {"tables": {"t": "a.csv"}, "writable": True}
     s3 = {"bucket": "b", "endpoint": address, "access_key_id": "AKIA", "secret_access_key": SECRET}
     host = address.removeprefix("http://")
@@ -108,6 +110,18 @@ def connections(
         "pg_tls": {"adapter": "postgres", "options": {**postgres, "sslmode": "verify-full"}},
         "pg_dsn": {"adapter": "postgres", "options": {"database": dsn, **secret}},
         "pg_dsn_host": {"adapter": "postgres", "options": {"host": dsn, "database": "d", **secret}},
+        "od_string": {"adapter": "odbc", "options": {"connection_string": odbc}},
+        "od_driver": {"adapter": "odbc", "options": {"driver": "none", "user": "reader", **secret}},
+        "ad_uri": {"adapter": "adbc", "options": {"driver": "postgresql", "uri": dsn}},
+        "ad_password": {
+            "adapter": "adbc",
+            "options": {
+                "driver": "postgresql",
+                "uri": f"postgresql://127.0.0.1:{postgres['port']}/shop",
+                "user": "reader",
+                **secret,
+            },
+        },
         "my": {"adapter": "mysql", "options": mysql},
         "my_password": {"adapter": "mysql", "options": {**mysql, **secret}},
         "my_host": {"adapter": "mysql", "options": {**mysql, **secret, "port": "1"}},

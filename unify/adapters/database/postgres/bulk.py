@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PART_BYTES = 64 * MIB  # of the table; DuckDB holds up to 2,048 rows of each part in memory, however long
 MIN_PART_BYTES = 4 * MIB
+MAX_READ_BYTES = 512 * MIB  # of a table that a live read has in memory
 PARTS_A_READER = 4  # of a live read: readers that are slower, on a machine with other work, read fewer parts
 MAX_VERSION_AGE = 2_000_000_000  # transactions; their numbers in rows repeat after 2**31
 _STATEMENTS = "postgres/bulk.sql"
@@ -122,8 +123,9 @@ class PostgresBulk:
         """Plan a live read of all rows within a transaction of ``duck``. Errors are those of DuckDB."""
         with read_transaction(duck):
             [snapshot] = self._fetch(duck, "snapshot", Snapshot)
-            ranges = list(self._ranges(duck, select.table, readers * PARTS_A_READER))
-            if len(ranges) < 2:
+            extents = self._extents(duck, select.table)
+            ranges = list(_ranges(select.table, extents, readers * PARTS_A_READER))
+            if len(ranges) < 2 or _total_bytes(extents) > MAX_READ_BYTES:
                 yield None
                 return
             parts = [replace(select, table=one.table, conditions=one.conditions) for one in ranges]
@@ -143,7 +145,7 @@ class PostgresBulk:
     ) -> SourceLoad:
         condition = self._condition(plan, table)
         whole = SourceSelect(table, table.fields, (condition,) if condition else ())
-        selects = [whole] if condition else list(self._ranges(duck, table, readers))
+        selects = [whole] if condition else list(_ranges(table, self._extents(duck, table), readers))
         needs_keys = plan.strategy == "merge_delete" and bool(condition)
         return SourceLoad(
             table,
@@ -210,18 +212,8 @@ class PostgresBulk:
         unusable = f" OR NOT isfinite({name})" if is_time(field) else ""
         return f"{name} >= {since} OR {name} IS NULL{unusable}"
 
-    def _ranges(self, duck: DuckDBPyConnection, table: DatabaseTable, readers: int) -> Iterator[SourceSelect]:
-        """Yield SELECTs of all rows: ranges of pages where the server finds them without a scan."""
-        extents = self._fetch(duck, "extents", Extent, table=table.sql_name)
-        total = sum(extent.all_bytes or 0 for extent in extents)
-        size = max(MIN_PART_BYTES, min(PART_BYTES, total // max(1, readers)))
-        for extent in extents:
-            if extent.main_bytes is None:
-                yield SourceSelect(table, table.fields)
-                continue
-            part = replace(table, sql_name=extent.name)
-            for condition in _page_ranges(extent, size):
-                yield SourceSelect(part, table.fields, (condition,) if condition else ())
+    def _extents(self, duck: DuckDBPyConnection, table: DatabaseTable) -> Sequence[Extent]:
+        return self._fetch(duck, "extents", Extent, table=table.sql_name)
 
     def _keys(self, table: DatabaseTable, key: Sequence[str]) -> LoadPart:
         return LoadPart(self._read(SourceSelect(table, tuple(_field(table, name) for name in key))))
@@ -247,6 +239,22 @@ class PostgresBulk:
         sql = render_section(_STATEMENTS, name, **values)
         rows = duck.execute(f"SELECT * FROM {self._call(sql)}").fetchall()
         return [type(*row) for row in rows]
+
+
+def _total_bytes(extents: Sequence[Extent]) -> int:
+    return sum(extent.all_bytes or 0 for extent in extents)
+
+
+def _ranges(table: DatabaseTable, extents: Sequence[Extent], parts: int) -> Iterator[SourceSelect]:
+    """Yield SELECTs of all rows: ranges of pages where the server finds them without a scan."""
+    size = max(MIN_PART_BYTES, min(PART_BYTES, _total_bytes(extents) // max(1, parts)))
+    for extent in extents:
+        if extent.main_bytes is None:
+            yield SourceSelect(table, table.fields)
+            continue
+        part = replace(table, sql_name=extent.name)
+        for condition in _page_ranges(extent, size):
+            yield SourceSelect(part, table.fields, (condition,) if condition else ())
 
 
 def _page_ranges(extent: Extent, part_bytes: int) -> Iterator[str]:
