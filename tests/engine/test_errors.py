@@ -54,3 +54,18 @@ def test_a_number_without_a_version_is_no_such_version() -> None:
     translated = translate_statement_error(error, Path("lake"))
     assert isinstance(translated, NoSuchVersion)
     assert translated.message.startswith("there is no version 99999")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see: No snapshot found at version 3",
+        "No snapshot found at version 3, said the user",
+        "No snapshot found at timestamp 2024-01-01, said the user",
+        "the order does not exist at version 2",
+    ],
+)
+def test_a_text_of_the_user_is_not_taken_for_a_message_of_ducklake(text: str) -> None:
+    translated = translate_statement_error(RuntimeError(f"Invalid Input Error: {text}"), Path("lake"))
+    assert not isinstance(translated, NoSuchVersion)
+    assert translated.message == text

@@ -22,8 +22,12 @@ _STREAM_ERROR = re.compile(
 )
 _STACK = re.compile(r"\n(?:This error signals an assertion failure|Stack Trace:)")
 
-_NO_SUCH_NUMBER = re.compile(r"No snapshot found at version (\d+)")
-_NO_SNAPSHOT = re.compile(r"No snapshot found at timestamp ([-\d]+(?: \(BC\))?(?: [\d:]+)?)")
+# The whole messages: a text of the user, in error('…') for example, may contain the same words.
+_USER_ERROR = "Invalid Input Error: "  # the class of error('…')
+_NO_SUCH_NUMBER = re.compile(rf"{_USER_ERROR}No snapshot found at version (\d+)")
+_NO_SNAPSHOT = re.compile(
+    rf"{_USER_ERROR}No snapshot found at timestamp ([-\d]+(?: \(BC\))?(?: [\d:]+)?)[-+.:\d]*(?: \(BC\))?"
+)
 # A table or schema that did not exist at that time.
 _SUGGESTION = re.compile(r"\nDid you mean .*")  # of DuckDB, for a table of today
 _NO_TABLE_YET = re.compile("does not exist at (?:timestamp|version)", re.IGNORECASE)
@@ -124,9 +128,9 @@ def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
 
     if isinstance(error, duckdb.InterruptException):
         return Interrupted("the statement was interrupted")
-    if number := _NO_SUCH_NUMBER.search(bounded_text(error)):
+    if number := _NO_SUCH_NUMBER.fullmatch(bounded_text(error)):
         return NoSuchVersion(f"there is no version {number[1]}, or it is older than the kept history")
-    if too_old := _NO_SNAPSHOT.search(bounded_text(error)):
+    if too_old := _NO_SNAPSHOT.fullmatch(bounded_text(error)):
         return NoSuchVersion(
             f"there is no version of {too_old[1]} (UTC): nothing was stored then, or it is older than "
             "the kept history (setting history)"
@@ -141,6 +145,8 @@ def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
 
 def _is_before_creation(message: str) -> bool:
     """Return whether a table or its schema did not exist at the time that a statement names with AT."""
+    if message.startswith(_USER_ERROR):
+        return False
     if _NO_TABLE_YET.search(message):
         return True
     missing = _NO_SCHEMA.search(message)

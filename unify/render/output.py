@@ -13,7 +13,13 @@ from msgspec.structs import replace
 
 from unify.errors import UnifyError, UsageError
 from unify.fs.durable import FileAttributes
-from unify.fs.temporary_files import keep_at_termination, remove_at_termination
+from unify.fs.temporary_files import (
+    keep_at_termination,
+    lock_temporary,
+    remove_at_termination,
+    remove_leftovers,
+    temporary_path,
+)
 from unify.render import terminal
 from unify.render.formats import write_rows
 from unify.render.formats.layout import wrap_text
@@ -177,7 +183,8 @@ class FileOutput(Output):
             raise PermissionError(0, "Permission denied")
         self.save_each_result = save_each_result
         self._attributes = FileAttributes.of(self.path)
-        self._temporary = self.path.with_name(f".{os.urandom(6).hex()}-{self.path.name}")
+        self._temporary = temporary_path(self.path)
+        remove_leftovers(self.path.parent)
         self._is_saved = False
         super().__init__(self._create_temporary(), format, options, colour=False)
 
@@ -211,6 +218,7 @@ class FileOutput(Output):
     def _create_temporary(self) -> TextIO:
         remove_at_termination(self._temporary)
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        lock_temporary(descriptor)
         return open(descriptor, "w", encoding="utf-8", newline="\n")
 
     def _save(self) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import NoReturn
 
 from unify.errors import UnifyError, UsageError
 from unify.fs.durable import FileAttributes
-from unify.fs.temporary_files import keep_at_termination, remove_at_termination
+from unify.fs.temporary_files import (
+    keep_at_termination,
+    lock_temporary,
+    remove_at_termination,
+    remove_leftovers,
+    temporary_path,
+)
 from unify.render.formats.options import OutputOptions
 from unify.render.output import Output
 
@@ -28,6 +33,7 @@ class TableFileOutput(Output):
         self.save_each_result = save_each_result
         self._has_select = False
         self._folder: Path | None = None  # where the rows are until close()
+        self._descriptor = -1  # of the folder, which is locked
 
     def rewrite_statement(self, text: str) -> str:
         """Return the ``export`` statement of a SELECT. Raises UsageError for a second SELECT."""
@@ -68,11 +74,16 @@ class TableFileOutput(Output):
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(self._descriptor)
             keep_at_termination(folder)
 
     def _make_folder(self) -> Path:
-        self._folder = Path(tempfile.mkdtemp(prefix=".", suffix=f"-{self.path.stem}", dir=self.path.parent))
+        remove_leftovers(self.path.parent)
+        self._folder = temporary_path(self.path)
         remove_at_termination(self._folder)
+        self._folder.mkdir(mode=0o700)
+        self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock_temporary(self._descriptor)
         return self._folder
 
     def _translate_write_errors(self) -> NoReturn:

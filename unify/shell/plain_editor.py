@@ -29,12 +29,17 @@ class PlainEditor:
         if isinstance(sys.stdin, TextIOWrapper):
             sys.stdin.reconfigure(errors="surrogateescape")  # as prompt_toolkit delivers invalid UTF-8
         self._history = history
+        self._unfinished_text = ""
 
     def read(self) -> str:
         """Read one complete text. Raises InputCleared (Ctrl-C), EOFError (Ctrl-D)."""
         self.on_paint()
+        text, self._unfinished_text = self._unfinished_text, ""
         try:
-            text = self._read_line(PROMPT)
+            if text:
+                self._show(text)
+            else:
+                text = self._read_line(PROMPT)
             while not is_ready_to_run(text):
                 text += "\n" + self._read_line(_CONTINUATION_PROMPT)
         except KeyboardInterrupt:
@@ -52,8 +57,9 @@ class PlainEditor:
     def edit_next(self, _text: str) -> None:
         raise UsageError("editing is not available on this terminal (TERM=dumb)")
 
-    def type_next(self, _text: str) -> None:
-        """No text can be shown to be continued."""
+    def type_next(self, text: str) -> None:
+        """Show ``text``, which is not complete, and let the next lines continue it."""
+        self._unfinished_text = text
 
     def discard_accepted(self) -> None:
         """No text is kept."""
@@ -66,6 +72,11 @@ class PlainEditor:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+    def _show(self, text: str) -> None:
+        prompts = (PROMPT, *[_CONTINUATION_PROMPT] * text.count("\n"))
+        lines = (f"{prompt}{line}\n" for prompt, line in zip(prompts, text.split("\n"), strict=True))
+        _terminal_stream().write("".join(lines))
 
     def _read_line(self, prompt: str) -> str:
         screen = _terminal_stream()
