@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,14 +46,20 @@ def expand_list_options(spec: AdapterSpec, options: Mapping[str, str | Secret | 
 
 def _expand_list_option(table: TableSpec, options: Mapping[str, str | Secret | None]) -> TableSpec:
     each = table.for_each
-    if each is None or each.option is None or each.column is None:
+    if each is None or not each.option:
         return table
-    value = options.get(each.option)
-    texts = value.split(",") if isinstance(value, str) else []
-    values = dict.fromkeys(text.strip() for text in texts if text.strip())
-    listed = [{each.column: text} for text in values]
-    rows = tuple({**row, **item} for row in each.rows or ({},) for item in listed)
+    lists = [_list_values(options.get(name)) for name in each.option]
+    rows = tuple(
+        {**row, **dict(zip(each.column, values, strict=True))}
+        for row in each.rows or ({},)
+        for values in product(*lists)
+    )
     return replace(table, for_each=replace(each, rows=rows))
+
+
+def _list_values(value: str | Secret | None) -> Sequence[str]:
+    texts = value.split(",") if isinstance(value, str) else []
+    return list(dict.fromkeys(text.strip() for text in texts if text.strip()))
 
 
 def choose_auth(spec: AdapterSpec, options: Mapping[str, str | Secret | None]) -> AdapterSpec:

@@ -100,10 +100,16 @@ def _parent_row(table: TableSpec, spec: AdapterSpec, option_texts: dict[str, str
     if each is not None and each.columns:
         columns &= set(each.columns)  # _resolve_options reports the others as unknown options
     row = {column: option_texts.pop(column) for column in columns}
-    if each is None or (not row and each.rows):
-        return each.rows[0] if each is not None else None
-    if not row and each.option is not None and each.column is not None and each.option in option_texts:
-        return {each.column: option_texts[each.option].partition(",")[0].strip()}
+    if each is None:
+        return None
+    listed = {
+        column: option_texts[option].partition(",")[0].strip()
+        for column, option in zip(each.column, each.option, strict=True)
+        if option in option_texts
+    }
+    if not row and each.rows:
+        return {**each.rows[0], **listed}
+    row = {**listed, **row}
     names = each.columns or (() if row else ("COLUMN",))
     if missing := [name for name in names if name not in row]:
         raise UsageError(

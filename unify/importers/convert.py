@@ -134,7 +134,7 @@ def _set_options(api: ImportedAPI, auth: AuthOffer | None, values: Mapping[str, 
     settings = dict(auth.settings) if auth is not None else {}
     tables = [msgspec.to_builtins(table) for table in api.tables]
     used = variables_in([api.base_url, dict(api.headers), settings, tables])
-    used |= {table.list_option for table in api.tables if table.list_option is not None}
+    used |= {option for table in api.tables for option in table.list_options}
     options = tuple(
         replace(option, default=values.get(option.name, option.default))
         for option in api.options

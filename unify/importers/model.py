@@ -141,10 +141,10 @@ class ImportedTable(Struct, frozen=True, omit_defaults=True):
     added: bool = False
 
     @property
-    def list_option(self) -> str | None:
-        """The option whose values ``for_each`` lists."""
+    def list_options(self) -> frozenset[str]:
+        """The options whose values ``for_each`` lists."""
         option = self.for_each.get("option") if isinstance(self.for_each, Mapping) else None
-        return option if isinstance(option, str) else None
+        return frozenset(option if isinstance(option, list) else [option] if option else [])
 
 
 class Leftover(Struct, frozen=True):

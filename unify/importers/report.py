@@ -122,4 +122,4 @@ def _next_command(api: ImportedAPI, auth: AuthOffer | None, file: str) -> str:
 def _used_variables(api: ImportedAPI, auth: AuthOffer | None, table: ImportedTable) -> set[str]:
     settings = auth.settings if auth is not None else {}
     used = variables_in([api.base_url, dict(api.headers), dict(settings), msgspec.to_builtins(table)])
-    return used | ({table.list_option} if table.list_option is not None else set())
+    return used | table.list_options

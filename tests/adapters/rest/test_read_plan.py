@@ -84,9 +84,15 @@ class TestDescription:
         assert adapter.describe_read("things", Read()) == ["no request: for_each has no rows"]
         assert adapter.first_request("things", Read()) is None
 
+    def test_the_values_of_two_options_are_combined(self, make_adapter: MakeAdapter) -> None:
+        each = ForEach(option=("a", "b"), column=("x", "y"), columns=("x", "y"))
+        adapter = make_adapter(table(path="/{x}/{y}", for_each=each), options={"a": "1,2", "b": "u, v"})
+        found = [scope.parent for scope in adapter.plan("things", Read()).scopes()]
+        assert found == [{"x": x, "y": y} for x in ("1", "2") for y in ("u", "v")]
+
     def test_each_value_of_an_option_is_read_for_each_parent(self, make_adapter: MakeAdapter) -> None:
         each = ForEach(
-            "select b from boards", option="ids", column="k", columns=("b", "k"), tables=("boards",)
+            "select b from boards", option=("ids",), column=("k",), columns=("b", "k"), tables=("boards",)
         )
         adapter = make_adapter(table(path="/x/{b}/{k}", for_each=each), options={"ids": "1, 2"})
         scopes = list(adapter.plan("things", Read([{"b": "u"}, {"b": "v"}])).scopes())
@@ -101,7 +107,7 @@ class TestDescription:
     def test_the_values_of_an_option_are_parents(
         self, make_adapter: MakeAdapter, ids: str | None, keys: list[str]
     ) -> None:
-        things = table(path="/x/{k}", for_each=ForEach(option="ids", column="k", columns=("k",)))
+        things = table(path="/x/{k}", for_each=ForEach(option=("ids",), column=("k",), columns=("k",)))
         plan = make_adapter(things, options={"ids": ids}, clock=NOW).plan("things", Read())
         assert [scope.key for scope in plan.scopes()] == keys
 

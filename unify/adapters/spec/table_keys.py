@@ -95,11 +95,15 @@ class ForEach(Struct, frozen=True):
         ),
     ] = field(name="refresh", default=None)
     option: Annotated[
-        Name | None,
-        doc("Option with a list of values, separated by commas; each with each row, if there are.", "ids"),
-    ] = None
-    column: Annotated[Name | None, doc("Variable for a value of `option`.", "id")] = field(
-        name="as", default=None
+        OneOrMore[Name],
+        doc(
+            "Option with a list of values, separated by commas, or several; each with each row, if there "
+            "are rows.",
+            "ids",
+        ),
+    ] = ()
+    column: Annotated[OneOrMore[Name], doc("Variable for a value of `option`, or of each.", "id")] = field(
+        name="as", default=()
     )
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None

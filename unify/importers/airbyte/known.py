@@ -80,6 +80,12 @@ def _texts_as_rows(_component: Component) -> Component:
     return {"type": "DpathExtractor", "field_path": ["categories"], "renamed_columns": {"name": "value"}}
 
 
+def _all_parents(option: str) -> Rewrite:
+    """Parents of which an option may choose some."""
+    note = f"reads every parent; the source reads those of the option {option}, if it is set"
+    return lambda component: {**component, "type": "SubstreamPartitionRouter", "note": note}
+
+
 def _whole_body(note: str = "") -> Rewrite:
     return lambda _component: {"type": "DpathExtractor", "field_path": [], "note": note}
 
@@ -178,7 +184,9 @@ _DIGESTS = {
     "qualaroo": "030ac88ab5843c13c5e75303ec13cf0b868f78673e50daea66b4da12e34b1162",
     "recurly": "229cee75a5995cb03f2842c849a377d2ae101a431158e1f9b11b4d06adb78cfe",
     "retently": "f018d04255f867b9419591433212ed42b7148824f1441d891dfb047f8c095a6a",
+    "surveymonkey": "bdc5b8e6a2f33bab04658ec90fd8724e98864447cd1f79857ed28a8130f9c5c2",
     "the-guardian-api": "4dd1e0a37427beb5576ace4c9ff55fe724ef883a8dcbeeda0e85c46c1a62c277",
+    "typeform": "9126249f39f8b7bb271647af22d7f15fa1c78ab6fb869966710fa3327b659b6c",
     "younium": "dc252584339c57e8c1fba1741a0b1f46b51016946d7200503dda7413311b1859",
     "zendesk-talk": "6f11560211560a6060f80f937b4048e4c32fc49f17fbf1baf41560d76a770166",
     "zoom": "bd8039d2fbb29794b4b1d2c6dc8201e40c6927cb9b2db4b0fd6f2b1c7cd3b7a3",
@@ -211,6 +219,9 @@ _REWRITES: Mapping[tuple[str, str], Rewrite] = {
     ),
     ("ServerToServerOauthAuthenticator", "zoom"): _account_credentials,
     ("CustomYouniumAuthenticator", "younium"): _younium,
+    ("SurveyIdPartitionRouter", "surveymonkey"): _all_parents("survey_ids"),
+    ("TypeformAuthenticator", "typeform"): _selective("token_auth", "oauth2"),
+    ("FormIdPartitionRouter", "typeform"): _all_parents("form_ids"),
     ("CustomPageIncrement", "the-guardian-api"): _guardian_pages,
 }
 # By class, and SHA-256 of components.py.

@@ -12,7 +12,7 @@ from unify.importers.airbyte.jinja.sql import ExpressionWriter
 from unify.importers.airbyte.jinja.values import Known, Ref, Value
 from unify.importers.airbyte.manifest import Component, NotImportable, type_of
 from unify.importers.airbyte.requests import RequestDraft
-from unify.importers.common.documents import items_of, members_of
+from unify.importers.common.documents import items_of, members_of, text_of
 from unify.importers.common.names import RESERVED, option_name, sql_name, unique_name
 from unify.importers.model import Json
 
@@ -70,7 +70,7 @@ class PartitionReader:
         self._sources: list[_Source] = []
         self._injections: list[tuple[Component, str]] = []
         self._batch: int | None = None
-        self._option_list: tuple[str, str] | None = None
+        self._option_lists: dict[str, str] = {}  # options by variable
 
     def read(self, router: Json) -> None:
         """Read routers, and set the variables of the context. Raises NotImportable."""
@@ -86,6 +86,8 @@ class PartitionReader:
     def _read_router(self, router: Component) -> None:
         match type_of(router):
             case "SubstreamPartitionRouter":
+                if note := text_of(router.get("note")):
+                    self._ctx.note(note)
                 configs = [members_of(each) for each in items_of(router.get("parent_stream_configs"))]
                 self._sources.append(self._substream(configs))
             case "ListPartitionRouter":
@@ -150,12 +152,10 @@ class PartitionReader:
         if option is None:
             self._sources.append(self._list(router))
             return
-        if self._option_list is not None:
-            raise NotImportable("reads the lists of two options", router)
         name = self._ctx.text(router.get("cursor_field"), router)
         variable = self._variable(name)
         self._ctx.partition[name] = variable
-        self._option_list = (option, variable)
+        self._option_lists[variable] = option
         if injected := members_of(router.get("request_option")):
             self._injections.append((injected, f"{{{variable}}}"))
 
@@ -223,7 +223,7 @@ class PartitionReader:
             rows = [dict(_merged(each)) for each in product(*(source.rows for source in sources))]
             if len(rows) > _MAX_ROWS:
                 raise NotImportable(f"{len(rows)} requests of a list")
-            return ForEachPlan(self._with_option({"rows": rows}) if self._option_list else tuple(rows))
+            return ForEachPlan(self._with_option({"rows": rows}) if self._option_lists else tuple(rows))
         return self._query_plan(sources, used)
 
     def _check_made(self, used: set[str]) -> None:
@@ -236,10 +236,12 @@ class PartitionReader:
 
     def _with_option(self, for_each: Mapping[str, Json]) -> Mapping[str, Json]:
         """``for_each`` with the list of an option."""
-        if self._option_list is None:
+        if not self._option_lists:
             return for_each
-        option, variable = self._option_list
-        return {**for_each, "option": option, "as": variable}
+        variables, options = list(self._option_lists), list(self._option_lists.values())
+        if len(options) == 1:
+            return {**for_each, "option": options[0], "as": variables[0]}
+        return {**for_each, "option": options, "as": variables}
 
     def _add_members(self, select: _Select) -> None:
         """Columns for members of objects, and for expressions over the columns of the parent."""
@@ -281,7 +283,7 @@ class PartitionReader:
         for_each: str | Mapping[str, Json] = query
         if self._batch is not None and self._batch > 1:
             for_each = {"query": query, "batch": min(self._batch, 10_000)}
-        if self._option_list is not None:
+        if self._option_lists:
             for_each = self._with_option({"query": query})
         return ForEachPlan(for_each, tuple(parents), stored)
 

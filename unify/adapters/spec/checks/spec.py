@@ -158,10 +158,8 @@ def _resolve_tables(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
         for index, table in enumerate(spec.tables)
     )
     for index, table in enumerate(tables):
-        if table.for_each is not None and table.for_each.option is not None:
-            _validate_list_option(
-                table.for_each.option, spec, ("tables", index, "for_each", "option"), report
-            )
+        for option in table.for_each.option if table.for_each is not None else ():
+            _validate_list_option(option, spec, ("tables", index, "for_each", "option"), report)
     parents = {table.name: table.for_each.tables for table in tables if table.for_each}
     paths: dict[str, NodePath] = {table.name: ("tables", i, "for_each") for i, table in enumerate(tables)}
     for cycle in _find_cycles(parents):
@@ -194,11 +192,11 @@ def _resolve_for_each(
 ) -> ForEach:
     if (each.query is not None) + bool(each.rows) > 1 or not (each.query or each.rows or each.option):
         report.add_problem(path, "expected query or rows, an option, or one of them and an option")
-    if (each.option is None) != (each.column is None):
+    if len(each.option) != len(each.column):
         report.add_problem((*path, "as"), "expected option and as together")
     if each.query is None and each.refresh_s is not None:
         report.add_problem((*path, "refresh"), "not allowed without query: rows of the spec are not loaded")
-    listed = (each.column,) if each.column is not None else ()
+    listed = each.column
     if each.query is None:
         names = tuple(each.rows[0]) if each.rows else ()
         if any(tuple(row) != names for row in each.rows):
