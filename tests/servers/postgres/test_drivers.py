@@ -115,6 +115,7 @@ def test_psycopg_sends_parameters(connection: psycopg.Connection[Any], format: s
         dt.timedelta(days=2, seconds=3),
         uuid.UUID(int=5),
         [1, 2, None],
+        [Decimal("1.5"), Decimal("0.000000000001")],
         None,
     ]
     marks = ", ".join(f"%{format}" for _ in given)

@@ -236,6 +236,8 @@ class ClientConnection:
         settings = self._settings = ClientSettings(user.name, version, number)
         given = {name: value for name, value in startup.params.items() if name not in ("user", "database")}
         for name, value in (*_option_settings(given.pop("options", "")), *given.items()):
+            if name == "replication" and value not in ("", "0", "false", "off", "no"):
+                raise ClientError("replication is not supported", FEATURE_NOT_SUPPORTED)
             if not name.startswith("_pq_.") and name != "replication":
                 settings.set(name, value)
         settings.keep_as_defaults()

@@ -201,11 +201,11 @@ def _numeric_text(data: bytes) -> str:
     count, weight, sign, scale = struct.unpack_from("!HhHH", data)
     if sign == 0xC000:
         return "NaN"
-    groups = struct.unpack_from(f"!{count}H", data, 8)
-    number = sum(
-        (Decimal(group).scaleb(4 * (weight - at)) for at, group in enumerate(groups)), Decimal(0)
-    ).quantize(Decimal(1).scaleb(-scale))
-    return f"{'-' if sign == 0x4000 else ''}{number:f}"
+    digits = "".join(f"{group:04d}" for group in struct.unpack_from(f"!{count}H", data, 8))
+    point = 4 * (weight + 1)  # as text: arithmetic of Decimal would round to 28 digits
+    digits = "0" * -point + digits if point < 0 else digits.ljust(point, "0")
+    whole, fraction = digits[: max(0, point)] or "0", digits[max(0, point) :]
+    return f"{'-' if sign == 0x4000 else ''}{whole}.{fraction.ljust(scale, '0')[:scale] or '0'}"
 
 
 def _array_value(data: bytes, element_oid: int, *, is_binary: bool) -> object:
@@ -213,7 +213,11 @@ def _array_value(data: bytes, element_oid: int, *, is_binary: bool) -> object:
     import duckdb
 
     items = list(_binary_items(data, element_oid) if is_binary else _text_items(data.decode()))
-    return duckdb.Value(items, duckdb.sqltype(f"{_duckdb_name(element_oid)}[]"))
+    name = _duckdb_name(element_oid)
+    if element_oid == 1700:
+        scales = [-int(Decimal(item).as_tuple().exponent) for item in items if item is not None]
+        name = f"DECIMAL(38,{min(38, max([0, *scales]))})"
+    return duckdb.Value(items, duckdb.sqltype(f"{name}[]"))
 
 
 def _binary_items(data: bytes, element_oid: int) -> Iterator[str | None]:

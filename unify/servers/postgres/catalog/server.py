@@ -30,6 +30,7 @@ from unify.servers.postgres.client_settings import DATABASE
 
 OWNER = "Unify catalog"  # no user of Unify can have this name
 STOP_TIMEOUT_S = 10
+MAX_FOLDER_CHARS = 60  # the path of a socket has at most 107
 STATEMENT_TIMEOUT = "5s"
 _SYSTEM_FOLDERS = "/usr/lib/postgresql"
 _VERSION = re.compile(r"\d+\.\d+")
@@ -152,7 +153,7 @@ class CatalogServer:
 
     def _start(self) -> None:
         programs = self._programs
-        self.folder = Path(tempfile.mkdtemp(prefix="unify-catalog-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="unify-catalog-", dir=_temporary_folder(programs)))
         try:
             if programs.user is not None:
                 owner = pwd.getpwnam(programs.user)
@@ -225,6 +226,12 @@ class CatalogServer:
         if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
             message = result.error_message.decode(errors="replace").strip()
             raise StoreError(f"PostgreSQL for the catalog: {message}")
+
+
+def _temporary_folder(programs: PostgresPrograms) -> str:
+    """Return where to make the folder: another user can enter it, and the path of a socket in it is short."""
+    folder = tempfile.gettempdir()
+    return "/tmp" if programs.user is not None or len(folder) > MAX_FOLDER_CHARS else folder
 
 
 def _role(user: str) -> str:
