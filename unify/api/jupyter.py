@@ -79,7 +79,7 @@ class UnifyMagics(Magics):
         connection = self._open()
         seen, namespace = len(connection.notices), self._namespace()
         given = {one: namespace[one] for one in find_names(sql) if one in namespace}
-        self._progress = ProgressNote()
+        self._progress = ProgressNote(can_change=hasattr(self.shell, "kernel"))
         note = ""
         try:
             result = connection.sql(sql, given or None)
@@ -113,16 +113,21 @@ class UnifyMagics(Magics):
 
 
 class ProgressNote:
-    """A line of output below the cell that shows the loads while a statement waits for them."""
+    """A line of output below the cell that shows the loads while a statement waits for them.
 
-    def __init__(self) -> None:
+    ``can_change``  the line is replaced as loads go on; a terminal shows the first one alone.
+    """
+
+    def __init__(self, *, can_change: bool) -> None:
+        self._can_change = can_change
         self._handle: DisplayHandle | None = None
         self._shown_at_s = 0.0
 
     def show(self, statuses: Sequence[LoaderStatus]) -> None:
         """Show the loads; at most every MIN_PROGRESS_INTERVAL_S."""
         now_s = time.monotonic()
-        if now_s - self._shown_at_s < MIN_PROGRESS_INTERVAL_S:
+        is_shown = self._handle is not None
+        if now_s - self._shown_at_s < MIN_PROGRESS_INTERVAL_S or (is_shown and not self._can_change):
             return
         self._shown_at_s = now_s
         text = "; ".join(f"loading {one.table}: {format_count(one.rows, 'row')}" for one in statuses)
@@ -133,7 +138,7 @@ class ProgressNote:
 
     def end(self, note: str) -> None:
         """Show ``note`` in place of the line."""
-        if self._handle is not None:
+        if self._handle is not None and self._can_change:
             self._handle.update(Note(note))
         elif note:
             display(Note(note))
