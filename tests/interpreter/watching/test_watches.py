@@ -97,6 +97,20 @@ def test_a_row_that_came_and_went_is_not_missed(watched: Watched) -> None:
     ]
 
 
+def test_a_table_that_was_created_again_is_compared_with_the_old_one(watched: Watched) -> None:
+    watched.create(f"watch select * from t by id to '{watched.file}' as w")
+    watched(
+        "alter table t rename to old; create table t as select * from old; update t set s = 'z' where id = 2"
+    )
+
+    watched("run watch w")
+
+    assert watched.sent() == [(1, "update", {"id": 2, "s": "z"})]
+    watched("drop table old; drop table t")
+    gone = watched.unify("run watch w")
+    assert (gone.exit_status, "table t does not exist" in gone.stderr) == (1, True), gone
+
+
 def test_history_that_has_expired_is_said(watched: Watched) -> None:
     watched.create(f"watch select id from t by id to '{watched.file}' as w")
     watched("insert into t values (8, 'x')", "delete from t where id = 8", "insert into t values (9, 'x')")

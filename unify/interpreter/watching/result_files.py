@@ -11,7 +11,7 @@ from pathlib import Path
 
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import QueryError, StoreError
+from unify.errors import FileError, QueryError, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.interpreter.files.exporter import FileExporter
@@ -44,7 +44,11 @@ class ResultFiles:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder}: cannot be created ({error.strerror})") from error
-        return FileExporter(self._lake).write(bound, self.result(version), "overwrite")
+        target = self.result(version)
+        try:
+            return FileExporter(self._lake).write(bound, target, "overwrite")
+        except FileError as error:  # of the statement: the file is an implementation detail
+            raise QueryError(error.message.removeprefix(f"{target.name}: ")) from error
 
     def columns(self, version: int) -> Sequence[Column]:
         rows = self._lake.read(f"DESCRIBE FROM {_read(self.result(version))}")
