@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.stores import create_home
 from unify.config.connections import load_connections
 from unify.config.settings import Settings
 from unify.errors import UnifyError
@@ -38,12 +39,18 @@ def empty(settings: Settings) -> Iterator[Interpreter]:
         yield interpreter
 
 
-@pytest.fixture
-def shell(empty: Interpreter, settings: Settings) -> Interpreter:
-    """A session with the connection ``github``, which sends nothing, and a table ``people``."""
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interpreter]:
+    """A session with the connection ``github``, which sends nothing, and a table ``people``.
+
+    The tests share it: their statements fail, and what some define beforehand has names of its own.
+    """
+    settings = create_home(tmp_path_factory.mktemp("missing"))
     write_connections(settings.connections, "github:\n  adapter: github\n  options: {token: x}\n")
-    empty.run("create table people as select 1 as id")
-    return empty
+    display = ProgressDisplay(Messages(None), live=False)
+    with Interpreter(settings, display, environment={}, stager=_no_live_tables) as interpreter:
+        interpreter.run("create table people as select 1 as id")
+        yield interpreter
 
 
 def write_connections(connections: Path, text: str) -> Path:
@@ -117,7 +124,7 @@ def test_every_statement_suggests_the_table(shell: Interpreter, tmp_path: Path) 
 )
 def test_a_view_without_its_table_is_explained_by_that_table(shell: Interpreter, statement: str) -> None:
     for made in ("view v1 as from people", "view v2 as from v1", "temp macro m() as table from v1"):
-        shell.run(f"create {made}")
+        shell.run(f"create or replace {made}")
     shell.run("drop view v1")
     message = error_message(shell, statement)
     assert message.partition("\n")[0].partition(" reads ")[2] == "v1, which does not exist"
@@ -138,7 +145,7 @@ def test_a_name_quoted_as_a_whole_is_explained(shell: Interpreter, statement: st
     [
         ["set variable t = 'github.pulls'", "from query_table(getvariable('t'))"],
         ["$t = 'pulls'", "from query('from github.' || $t)"],
-        ["create temp macro m(x) as table from query_table(x)", "from m('github.' || 'pulls')"],
+        ["create temp macro named(x) as table from query_table(x)", "from named('github.' || 'pulls')"],
         ["prepare p as from query_table($1)", "execute p('github.' || 'pulls')"],
     ],
 )
