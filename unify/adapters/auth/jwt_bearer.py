@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.auth.base import AuthConfig, build_bearer_auth
 from unify.adapters.auth.jwt import load_signing_key
