@@ -23,6 +23,7 @@ def test_a_published_load_is_a_table_with_its_cursor_in_the_ledger(lake: Lake) -
     assert (record.rows_inserted, record.rows_total, record.status) == (2, 2, "success")
     stored = catalog.stored_tables(lake)[PULLS]
     assert (stored.rows_total, stored.cursor, stored.loaded_at) == (2, {"": "2026-02-01"}, NOON)
+    lake.create_system_view("loads")
     assert fetch_rows(lake, 'select connection, "table", requests, cursor from unify.loads') == [
         ("github", "pulls", 3, '{"":"2026-02-01"}')
     ]
@@ -119,6 +120,7 @@ def test_discarded_rows_are_recorded_until_the_next_reload(lake: Lake) -> None:
     columns = (Column("id", "BIGINT"),)
     manifest = Manifest(files=(), columns=columns, rows=0, discarded=1, discarded_file="discarded.parquet")
     publish_load(lake, job, staging.commit_staged_load(folder, manifest))
+    lake.create_system_view("discarded")
     sql = 'select connection, "table", "column", "value", reason, "row" from unify.discarded'
     assert fetch_rows(lake, sql) == [("github", "pulls", "price", "dear", "no DECIMAL", "{}")]
 
