@@ -7,7 +7,9 @@ import hashlib
 import hmac
 import json
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.support.command import CommandResult, UnifyCommand
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.waiting import wait_until
 from unify.config.settings import Settings
+from unify.lake.history import changed_tables
 from unify.lake.lake import Lake
 from unify.queue.queue import Queue
 from unify.queue.watches import DeliveryState
@@ -62,6 +65,8 @@ def watched(shared_unify: UnifyCommand, tmp_path: Path) -> Iterator[Watched]:
         for watch in queue.watches.list(TENANT):
             queue.scripts.delete_script(TENANT, watch.script_name)
             queue.watches.drop(watch)
+    with closing(sqlite3.connect(shared_unify.home / "queue.db")) as database, database:
+        database.execute("DELETE FROM delivery")  # their numbers go on, and the home is shared
 
 
 def test_changes_are_appended_to_a_file(watched: Watched) -> None:
@@ -245,10 +250,19 @@ def test_a_delivery_that_fails_for_a_day_is_given_up(
     api.serve("/hook", MockResponse(500))
     watched.create(f"watch select id from t by id to '{api.url}/hook' as w")
 
-    watched("insert into t values (3, 'c')", "run watch w")
+    watched("insert into t values (3, 'c')")
+    assert watched.unify("run watch w").exit_status == 1  # a first attempt after a day without network
+    with Queue(watched.unify.home / "queue.db") as queue:
+        watch = queue.watches.find(TENANT, "w")
+        assert watch is not None
+        [delivery] = queue.watches.pending(watch)
+        now = datetime.now(UTC)
+        for _ in range(3):
+            queue.watches.end_delivery(watch, delivery, DeliveryState.PENDING, now, next_at=now)
+    watched("run watch w")
 
     newest = "select state, attempts from unify.deliveries order by created_at desc limit 1"
-    assert watched(newest).rows[1] == ["dead", "1"]
+    assert watched(newest).rows[1] == ["dead", "5"]
 
 
 @pytest.mark.parametrize("failpoint", ["watch.compared", "watch.recorded", "watch.sent"])
@@ -303,6 +317,61 @@ def test_a_second_creation_replaces_the_watch(watched: Watched) -> None:
 
     watched("run watch w")
     assert watched.sent() == []
+
+
+def test_the_numbers_of_a_replaced_watch_go_on(watched: Watched) -> None:
+    """A receiver discards a number that it has seen."""
+    watched.create(f"watch select id from t by id to '{watched.file}' as w")
+    watched("insert into t values (3, 'c')", "run watch w")
+    watched.create(f"watch select id from t by id to '{watched.file}' as w")
+    watched("insert into t values (4, 'd')", "run watch w", "unwatch w")
+    watched.create(f"watch select id from t by id to '{watched.file}' as W")
+    watched("insert into t values (5, 'e')", "run watch w")
+
+    assert [sequence for sequence, *_ in watched.sent()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        ('{"watch":"w","sequence":1,"change":"ins', ""),
+        ('{"watch":"w","seq', ""),
+        ('{"mine": 1}\n{"watch":"w","sequence":1,', '{"mine": 1}\n'),
+        ('{"mine": 1}', '{"mine": 1}\n'),
+        ("x" * 70_000, "x" * 70_000 + "\n"),
+    ],
+)
+def test_a_line_that_was_left_incomplete_damages_no_other(watched: Watched, left: str, kept: str) -> None:
+    watched.create(f"watch select id from t by id to '{watched.file}' as w")
+    watched("insert into t values (3, 'c')")
+    watched.file.write_text(left)
+
+    watched("run watch w")
+
+    line = '{"watch":"w","sequence":1,"change":"insert","row":{"id":3}}\n'
+    assert watched.file.read_text() == kept + line
+
+
+def test_what_is_published_during_a_look_is_not_taken_back(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look compares with the versions since the snapshot of this one."""
+    watched.create(f"watch select id from t by id to '{watched.file}' as w")
+    watched("insert into t values (3, 'c')")
+    others = iter(["insert into t values (4, 'd'); insert into t values (5, 'e')"])
+
+    def newest_snapshot(lake: Lake) -> int:
+        found = changed_tables.newest_snapshot(lake)
+        for statement in others:
+            assert UnifyCommand(watched.unify.home)(statement).exit_status == 0
+        return found
+
+    monkeypatch.setattr("unify.interpreter.watching.watch_runner.newest_snapshot", newest_snapshot)
+    watched("run watch w", "run watch w")
+
+    assert [(change, row) for _, change, row in watched.sent()] == [
+        ("insert", {"id": id}) for id in (3, 4, 5)
+    ]
 
 
 def test_the_daemon_looks_after_a_change(watched: Watched) -> None:

@@ -5,7 +5,9 @@ A delivery is sent at least once, in order: what follows waits until it was sent
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +30,7 @@ from unify.text import format_count
 
 GIVE_UP_AFTER = timedelta(days=1)
 # Before the second and later attempts; the last one repeats.
+TAIL_BYTES = 65_536  # read at once of the end of a file
 RETRY_WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))
 SendRows = Callable[[ExportRows], object]
 SendMail = Callable[[ExportMail], object]
@@ -83,7 +86,8 @@ class Deliverer:
     def _record_failure(self, watch: Watch, delivery: Delivery, error: str) -> bool:
         """Record a failed attempt; return whether the delivery is given up."""
         now = self._now()
-        if now - delivery.created_at >= GIVE_UP_AFTER:
+        is_last = delivery.attempts >= len(RETRY_WAITS)  # a computer may have been off for the day
+        if is_last and now - delivery.created_at >= GIVE_UP_AFTER:
             self._queue.watches.end_delivery(watch, delivery, DeliveryState.DEAD, now, error=error)
             return True
         next_at = now + RETRY_WAITS[min(delivery.attempts, len(RETRY_WAITS) - 1)]
@@ -174,7 +178,11 @@ def _append(path: Path, watch: Watch, delivery: Delivery, files: ResultFiles) ->
     """Append a line of JSON for each change, and make them durable."""
     head = {"watch": watch.name, "sequence": delivery.sequence}
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with open(descriptor, "ab") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # another watch may append to it
+                _end_last_line(descriptor, msgspec.json.encode(head).removesuffix(b"}") + b",")
             for batch in files.read_changes(delivery.version):
                 for change, row in batch:
                     line = {**head, "change": change, "row": msgspec.Raw(row.encode())}
@@ -183,3 +191,17 @@ def _append(path: Path, watch: Watch, delivery: Delivery, files: ResultFiles) ->
             os.fsync(file.fileno())
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _end_last_line(descriptor: int, head: bytes) -> None:
+    """Remove a line that an attempt of this delivery left incomplete; end any other with a newline."""
+    size = os.fstat(descriptor).st_size
+    tail = b""
+    while size > len(tail) and b"\n" not in tail:
+        start = max(0, size - len(tail) - TAIL_BYTES)
+        tail = os.pread(descriptor, size - len(tail) - start, start) + tail
+    last = tail.rpartition(b"\n")[2]
+    if last and (last.startswith(head) or head.startswith(last)):
+        os.ftruncate(descriptor, size - len(last))
+    elif last:
+        os.write(descriptor, b"\n")

@@ -86,6 +86,7 @@ class WatchCommands:
             name=previous.name if previous is not None else name,
             uid=secrets.token_hex(8),
             definition=definition,
+            sequence=self._last_sequence(name),
             snapshot=snapshot,
             result_of=snapshot,
         )
@@ -107,7 +108,7 @@ class WatchCommands:
         watch = self._get(name)
         lock = self._runner.acquire(watch)
         try:
-            look = self._look(name, max_age)
+            look = self._look(watch, max_age)
             files = self._runner.files(watch)
             try:
                 sent = self._deliverer.deliver(look.watch, files)
@@ -125,10 +126,12 @@ class WatchCommands:
             raise LoadFailed(f"{text}; {len(pending)} pending (select * from unify.deliveries)")
         return Message(text, sum(counts.total for counts in look.changes))
 
-    def _look(self, name: str, max_age: MaxAge) -> Look:
+    def _look(self, locked: Watch, max_age: MaxAge) -> Look:
         """Look; a look that fails is repeated by the daemon, because the change that caused it is over."""
-        watch = self._get(name)
+        watch = self._get(locked.name)
         try:
+            if watch.uid != locked.uid:  # its lock is another one
+                raise UnknownName(f"watch {watch.name} was replaced meanwhile")
             return self._runner.look(watch, max_age)
         except UnifyError:
             self._queue.scripts.trigger(watch.tenant, watch.script_name, self._now() + RETRY_LOOK_AFTER)
@@ -213,6 +216,13 @@ class WatchCommands:
             is_known = is_known and ref.catalog in ("", "lake") and name in tables
             found.add(name)
         return tuple(sorted(found)) if is_known and found else None
+
+    def _last_sequence(self, name: str) -> int:
+        """The last number of a watch of this name: receivers discard a number that they have seen."""
+        previous = self._queue.watches.find(self._tenant, name)
+        sent = self._queue.watches.deliveries(self._tenant)
+        numbers = [each.sequence for each in sent if each.name.lower() == name.lower()]
+        return max([*numbers, 0 if previous is None else previous.sequence])
 
     def _free_name(self) -> str:
         taken = {watch.name for watch in self._queue.watches.list(self._tenant)}

@@ -18,11 +18,13 @@ from unify.fs.locks import FileLock
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.watching.result_files import ResultFiles
+from unify.lake import catalog
 from unify.lake.history.changed_tables import ChangedTables, find_changed_tables, newest_snapshot
 from unify.lake.lake import Lake
 from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.refs import TableRef
 from unify.language.sql.rewrite import find_mentions
+from unify.model import TableName
 from unify.queue.queue import Queue
 from unify.queue.watches import ChangeCounts, LookResult, Watch
 
@@ -79,7 +81,8 @@ class WatchRunner:
         if analyse(watch.definition.source).kind is not StatementKind.SELECT:
             raise QueryError("watch needs a SELECT")
         files = self.files(watch)
-        bound, _ = self._query.prepare(watch.definition.source, max_age)
+        now = self._current(watch, max_age)
+        bound, _ = self._query.prepare(now.source, now.max_age)
         rows = files.write(bound, 1)
         try:
             files.check(1, watch.definition.key)
@@ -87,8 +90,9 @@ class WatchRunner:
         except BaseException:
             self.remove(watch)
             raise
-        now = self._now()
-        return msgspec.structs.replace(watch, version=1, rows=rows, looked_at=now)
+        return msgspec.structs.replace(
+            watch, version=1, rows=rows, result_of=now.snapshot, looked_at=self._now()
+        )
 
     def look(self, watch: Watch, max_age: MaxAge) -> Look:
         """Compare the result with the last one, and keep what has to be sent.
@@ -98,18 +102,37 @@ class WatchRunner:
         Hold ``lock``. Raises QueryError, LoadFailed; UnknownName if the watch was removed meanwhile.
         """
         found: list[ChangeCounts] = []
-        source, newest = watch.definition.source, newest_snapshot(self._lake)
+        now = self._current(watch, max_age)
         changed = find_changed_tables(self._lake, watch.result_of)
-        for snapshot in self._earlier_snapshots(watch, changed):
+        for snapshot in self._earlier_snapshots(watch, changed, now.snapshot):
             if (earlier := self._source_at(watch, snapshot)) is not None:
                 with suppress(QueryError):  # its tables were others then
                     watch = self._step(watch, _TableVersion(earlier, STORED_ROWS, snapshot), found)
         note = "" if changed.is_whole else "earlier versions are not kept any more; this is the difference"
-        now = _TableVersion(source, self._max_age(watch, max_age), newest)
         watch = self._step(watch, now, found, note)
         files = self.files(watch)
         files.remove_others({watch.version}, {each.version for each in self._queue.watches.pending(watch)})
         return Look(watch, found)
+
+    def _current(self, watch: Watch, max_age: MaxAge) -> _TableVersion:
+        """The SELECT over the tables as they are, loaded if need be, and the snapshot that has them.
+
+        Stored tables are read as of that snapshot: if the result had what is published meanwhile, the next
+        look would compare it with versions that are older.
+        """
+        definition, max_age = watch.definition, self._max_age(watch, max_age)
+        if definition.tables is None:
+            newest = newest_snapshot(self._lake)
+            return _TableVersion(definition.source, max_age, newest)
+        self._query.prepare(definition.source, max_age)  # loads
+        newest = newest_snapshot(self._lake)
+        pinned = self._source_at(watch, newest) if self._has_tables(definition.tables) else None
+        return _TableVersion(pinned or definition.source, STORED_ROWS, newest)
+
+    def _has_tables(self, tables: Sequence[TableName]) -> bool:
+        """Whether all tables exist; if one does not, the SELECT as it was written has the better error."""
+        stored = {(name.schema.lower(), name.table.lower()) for name in catalog.all_columns(self._lake)}
+        return all((table.schema, table.table) in stored for table in tables)
 
     def _step(self, watch: Watch, version: _TableVersion, found: list[ChangeCounts], note: str = "") -> Watch:
         """Compare one result with the one before; return the watch after it."""
@@ -134,10 +157,10 @@ class WatchRunner:
             found.append(sent)
         return moved
 
-    def _earlier_snapshots(self, watch: Watch, changed: ChangedTables) -> Sequence[int]:
-        """The snapshots since the last look that changed a table of the watch, but for the last one."""
+    def _earlier_snapshots(self, watch: Watch, changed: ChangedTables, newest: int) -> Sequence[int]:
+        """The snapshots up to ``newest`` that changed a table of the watch, but for the last one."""
         tables = watch.definition.tables or ()
-        snapshots = {one for table in tables for one in changed.tables.get(table, ())}
+        snapshots = {one for table in tables for one in changed.tables.get(table, ()) if one <= newest}
         return sorted(snapshots)[:-1][-MAX_VERSIONS:]
 
     def _source_at(self, watch: Watch, snapshot: int) -> str | None:
