@@ -57,7 +57,12 @@ class StreamContext(Struct):
         self.notes.append(ImportNote(self.name, text))
 
     def folder(self, component: Json) -> Folder:
-        return Folder(parameters_of(component), self.options.decide, has_window=self.has_window)
+        return Folder(
+            parameters_of(component),
+            self.options.decide,
+            has_window=self.has_window,
+            partition=frozenset(self.partition),
+        )
 
     def fold(self, text: Json, component: Json) -> Value:
         """The value of a text of a component."""

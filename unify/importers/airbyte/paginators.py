@@ -224,12 +224,11 @@ class _PaginatorReader:
     def _member_of_json(self, value: Value, place: _TokenPlace) -> tuple[Value, _TokenPlace]:
         """A cursor in a JSON text, as ``{"after": "…"}`` for GraphQL, as a member of the body."""
         parts = value.parts if isinstance(value, Joined) and place.place == "body" else ()
-        before, after = (parts[0], parts[-1]) if len(parts) == 3 else (None, None)
-        if not isinstance(before, Known) or not isinstance(after, Known):
+        if len(parts) != 3 or not isinstance(parts[0], Known) or not isinstance(parts[2], Known):
             return value, place
         variable = unique_name("page_cursor", set(self._ctx.partition.values()))
         try:
-            body = json.loads(f"{before.value}{{{variable}}}{after.value}")
+            body = json.loads(f"{parts[0].value}{{{variable}}}{parts[2].value}")
         except ValueError:
             return value, place
         steps = place.name.split("\0")

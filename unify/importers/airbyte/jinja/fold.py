@@ -6,7 +6,7 @@ value. What was assumed is kept for the report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from unify.importers.airbyte.jinja.calls import apply_filter, call_macro, call_method, is_text
 from unify.importers.airbyte.jinja.nodes import (
@@ -76,14 +76,21 @@ class Folder:
     ``decide``     the value of an option for a condition: Known, or the Ref itself if it has some value.
     ``parameters`` the $parameters of the component.
     ``has_window`` the stream has a time window.
+    ``partition``  names of the values of a parent.
     """
 
     def __init__(
-        self, parameters: Mapping[str, Json], decide: OptionDecider, *, has_window: bool = False
+        self,
+        parameters: Mapping[str, Json],
+        decide: OptionDecider,
+        *,
+        has_window: bool = False,
+        partition: Collection[str] = (),
     ) -> None:
         self._parameters = parameters
         self._decide = decide
         self._has_window = has_window
+        self._partition = partition
         self._names: dict[str, Value] = {}
 
     def text(self, text: Json) -> Value:
@@ -178,7 +185,7 @@ class Folder:
         match target:
             case Ref(root="partition") if not target.steps and step in _INTERVAL_MEMBERS:
                 return Ref("interval", (step,))
-            case Ref(root="interval") if not target.steps and step not in _INTERVAL_MEMBERS:
+            case Ref(root="interval") if not target.steps and step in self._partition:
                 return Ref("partition", (step,))
             case Ref(root="page_token") if step == "next_page_token":
                 return target
