@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
@@ -148,6 +149,13 @@ def test_a_response_without_state_or_value_is_an_error(api: FaultServer, make_ad
     api.serve("POST /reports", MockResponse.json({}))
     with pytest.raises(BadResponse, match=r"no value at data\.id, job\.create\.values\.report"):
         read(make_adapter, report_table())
+
+
+def test_lists_of_different_lengths_are_an_error(api: FaultServer, make_adapter: MakeAdapter) -> None:
+    states(api, {"state": "DONE", "files": [{"url": "/a", "name": "a"}, {"url": "/b"}]})
+    values = {"url": "files.url", "name": "files.name"}
+    with pytest.raises(BadResponse, match="the lists of the job differ in length: url, name"):
+        read(make_adapter, report_table(msgspec.structs.replace(POLL, values=values)))
 
 
 def test_a_wait_ends_when_the_read_is_cancelled(api: FaultServer, make_adapter: MakeAdapter) -> None:

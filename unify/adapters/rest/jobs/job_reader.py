@@ -8,6 +8,7 @@ from typing import Any
 from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PageRequest, Paginator
 from unify.adapters.rest.scope_reader import ScopeReader
+from unify.errors import BadResponse
 
 
 class JobScopeReader(ScopeReader):
@@ -49,6 +50,10 @@ class JobScopeReader(ScopeReader):
         values = source.job.run(self._variables, source.error_rules, context.job_client, context.cancel_event)
         lists = {name: value for name, value in values.items() if isinstance(value, list)}
         self._variables.update(values)
+        if len({len(found) for found in lists.values()}) > 1:
+            raise BadResponse(
+                f"{self._error_location()}: the lists of the job differ in length: {', '.join(lists)}"
+            )
         self._files = [
             {**self._variables, **dict(zip(lists, items, strict=True))}
             for items in zip(*lists.values(), strict=True)
