@@ -128,7 +128,8 @@ def _number_text(value: object) -> tuple[str, str] | None:
         case float():
             return repr(value), "DOUBLE"
         case Decimal():
-            return f"{value:f}", _decimal_type(value)
+            type = _decimal_type(value)  # first: the text of 1e9999999999 has as many digits
+            return f"{value:f}", type
         case UUID():
             return str(value), "UUID"
         case _:
