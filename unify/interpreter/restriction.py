@@ -23,6 +23,7 @@ from unify.language.commands import Command
 from unify.language.sql.analysis import analyse
 from unify.language.sql.untrusted import CheckedSelect, ReadTable, check_select
 from unify.language.sql.write_statement import parse_write_statement
+from unify.language.table_names import schema_within
 
 if TYPE_CHECKING:
     from unify.interpreter.connections import ConnectionCatalog
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 PRIVATE_SYSTEM_TABLES = frozenset(
     ("agent_calls", "clients", "deliveries", "script_runs", "settings", "statements", "write_rows")
 )
+DATABASE_SCHEMAS = frozenset(("information_schema", "mysql", "performance_schema", "sys"))  # and pg_...
 _LOADING = commands.LoadTable | commands.RefreshTable | commands.ReloadTable
 _OF_A_TABLE = commands.ShowColumns | commands.DescribeTable | commands.CountRows | commands.ShowChanges
 READING_COMMANDS = (
@@ -120,6 +122,8 @@ class StatementCheck:
         if not self._restriction.may_load:
             raise NotPermitted(f"{table}: no permission to load tables; this needs the role loader")
         self._restriction.check_schema(table.schema)
+        if self._connections.is_relational(table.schema):
+            _check_database_schema(table.schema, schema_within(table.table))
 
     def _check_sql(self, sql: str, parameters: Collection[str]) -> None:
         macros = {one.name.lower() for one in definitions(self._lake) if not one.is_view}
@@ -149,10 +153,13 @@ class StatementCheck:
             self._check_system_table(table)
         elif table.catalog and self._connections.is_relational(table.catalog):
             schema = table.catalog.lower()  # shop.sales.orders: a schema of a database
+            _check_database_schema(schema, table.schema)
         elif not self._connections.has(schema) and schema not in self._schemas():
             raise QueryError(f"schema {table.schema} does not exist (show schemas)")
         elif schema == "main" and not self._is_own(table):
             raise QueryError(f"table {table} does not exist (show tables)")
+        elif self._connections.is_relational(schema):
+            _check_database_schema(schema, schema_within(table.table))  # shop."sales.orders"
         self._restriction.check_schema(schema)
 
     def _check_system_table(self, table: ReadTable) -> None:
@@ -170,6 +177,13 @@ class StatementCheck:
             _is_main(one.name) and one.name.table.lower() == table.table.lower()
             for one in catalog.user_tables(self._lake)
         )
+
+
+def _check_database_schema(connection: str, schema: str) -> None:
+    """Raise QueryError for a schema of the database itself, which has password hashes and its settings."""
+    name = schema.lower()
+    if name in DATABASE_SCHEMAS or name.startswith("pg_"):
+        raise NotPermitted(f"{connection}.{schema} is a schema of the database system; read it in a shell")
 
 
 def _is_main(name: TableName) -> bool:

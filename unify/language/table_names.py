@@ -27,6 +27,14 @@ def split_table_name(name: str) -> tuple[str, str]:
             raise ValueError(f"{name} is not TABLE or SCHEMA.TABLE")
 
 
+def schema_within(name: str) -> str:
+    """Return the schema of a canonical name; "" without one, and for what is no canonical name."""
+    try:
+        return split_table_name(name)[0]
+    except ValueError:
+        return ""
+
+
 def _quote_part(part: str) -> str:
     return '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part
 

@@ -159,6 +159,12 @@ def test_a_user_of_other_schemas_reads_no_database(settings: Settings) -> None:
         "from lite.sqlite_master",
         "from duck.information_schema.tables",
         "from duck.pg_catalog.pg_class",
+        'from duck."pg_catalog.pg_class"',
+        'count duck."Information_Schema.tables"',
+        'describe duck."information_schema.tables"',
+        'load table duck."information_schema.tables"',
+        "from duck.mysql.user",
+        'from duck."a..b"',
         "from query('lite', 'select 1')",
         "query lite 'select 1'",
         "insert into lite.orders values (1000, 'x')",
@@ -214,3 +220,12 @@ def test_literals_of_a_statement_do_not_become_sql_of_a_server(
         for text in ("x'' or 1=1 --", "x\\'' or 1=1 --", "$$ or 1=1 --", "x''); drop table guarded; --"):
             assert rows_of(loader, f"select id from pg.guarded where name = '{text}'") == []
         assert rows_of(loader, "select count(*) from pg.guarded") == [(2,)]
+        for sql in (
+            'from pg."pg_catalog.pg_shadow"',
+            'count pg."PG_Catalog.pg_shadow"',
+            'load table pg."pg_catalog.pg_shadow"',
+            'with a as (from pg."pg_catalog.pg_shadow") from a',
+            "from pg.pg_shadow",
+        ):
+            with pytest.raises(UnifyError, match=r"is a schema of the database system|has no table"):
+                loader.run(sql)

@@ -17,7 +17,7 @@ from unify.interpreter.sources.source_catalog import SourceCatalog
 from unify.lake import catalog
 from unify.lake.catalog import StoredTable
 from unify.language.sql.refs import TableRef
-from unify.language.table_names import join_table_name, split_table_name
+from unify.language.table_names import join_table_name, schema_within, split_table_name
 from unify.model import Column, TableDef, TableName
 from unify.text import did_you_mean
 from unify.writes.store import WriteStore
@@ -189,18 +189,15 @@ class SourceTables:
         self._list_for_hint(name)
         known = [table.name for table in self.connections.tables(connection).values()]
         listing = connection
-        if not any("." in table for table in known) and "." in name.table:
-            listing = f"{connection}.{split_table_name(name.table)[0]}"
+        if not any("." in table for table in known) and (schema := schema_within(name.table)):
+            listing = f"{connection}.{schema}"
         return (
             f"connection {connection} has no table {name.table}{did_you_mean(name.table, known)} "
             f"(show tables from {listing} lists them)"
         )
 
     def _list_for_hint(self, name: TableName) -> None:
-        try:
-            schema = split_table_name(name.table)[0]
-        except ValueError:
-            schema = ""
+        schema = schema_within(name.table)
         try:
             self.catalog.list_tables(name.schema)
             if schema:
