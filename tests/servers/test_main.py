@@ -181,6 +181,12 @@ def test_users_are_added_listed_and_removed(unify: InProcessCommand) -> None:
     again = unify.run("user", "remove", "sync")
     assert (again.exit_status, again.stderr) == (1, "there is no user sync (unify user list)\n")
     assert unify.run("user", "add", "x", "--role", "admin").exit_status == 2
+    refused = unify.run("serve", "--postgres", "0.0.0.0:0")
+    assert refused.exit_status == 2
+    assert refused.stderr.startswith(
+        "--postgres 0.0.0.0:0: other machines can connect to this host; this needs --cert"
+    )
+    assert "--postgres [HOST:]PORT" in unify.run("serve").stderr
     assert unify.run("user").exit_status == 2
     assert unify.run("lake", "check").exit_status == 0
 

@@ -4,6 +4,7 @@
     select_bounds      where the SELECT of create sync begins and ends
     statements       splits a script into statements; distinguishes Unify's commands from SQL
     parser           parse(): a statement to a command; SQL becomes RunSql, unchanged
+    postgres_dialect  a SELECT in PostgreSQL's words for DuckDB
     table_names      names of tables of a source that has schemas: orders, sales.orders
     commands         one struct per command of Unify, and RunSql
     grammar          builds the parser from grammar.lark

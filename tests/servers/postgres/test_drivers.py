@@ -195,6 +195,17 @@ def test_errors_have_their_sqlstates(connection: psycopg.Connection[Any]) -> Non
         assert caught.value.sqlstate == state, (sql, caught.value)
 
 
+def test_functions_of_postgresql_are_translated(connection: psycopg.Connection[Any]) -> None:
+    sql = (
+        "select to_char(d, 'YYYY-MM'), to_timestamp('2026-01-02 03:04:05', 'YYYY-MM-DD HH24:MI:SS'), "
+        "to_date('20260102', 'YYYYMMDD'), b !~* 'Y' from t where a = %s"
+    )
+    row = connection.execute(sql, [1]).fetchone()
+    assert row == ("2026-01", dt.datetime(2026, 1, 2, 3, 4, 5), dt.date(2026, 1, 2), True)
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="the function to_"):
+        connection.execute("select to_nosuch(d), to_char(d, 'YYYY') from t")
+
+
 def test_settings_are_set_and_shown(pg: PostgresHome) -> None:
     with pg.connect(options="-c statement_timeout=1234 -c max_age=none") as connection:
 

@@ -92,6 +92,12 @@ def sqlstate_of(error: UnifyError) -> str:
             return INTERNAL_ERROR
 
 
+def is_unknown_syntax(error: QueryError) -> bool:
+    """Whether a statement uses a function or syntax that DuckDB does not know, or that is not allowed."""
+    is_refused = "calls the function" in error.message
+    return is_refused or _query_state(error) in (UNDEFINED_FUNCTION, SYNTAX_ERROR)
+
+
 def _query_state(error: UnifyError) -> str:
     known = _DUCKDB_CLASSES.get(type(error.__cause__).__name__)
     if known is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -16,9 +17,11 @@ from unify.config.settings import Settings
 from unify.errors import QueryError, UnifyError
 from unify.interpreter.results import Message, ResultColumn, Rows, TextOutput
 from unify.interpreter.system_columns import VARCHAR
+from unify.language.postgres_dialect import translate_postgres
 from unify.model import LoaderStatus
 from unify.servers.postgres.client_settings import ClientSettings
 from unify.servers.postgres.portals import PortalRows
+from unify.servers.postgres.sqlstates import is_unknown_syntax
 from unify.servers.postgres.wire_types import WireColumn, WireProjection, listing_encoder, wire_column
 from unify.servers.statements.limits import StatementLimits
 from unify.servers.statements.recorder import StatementRecorder
@@ -31,6 +34,7 @@ from unify.text import format_count
 NOTICE_INTERVAL_S = 1.0  # between two notices about the progress of loads
 _LISTED_TYPES = frozenset(("BOOLEAN", "BIGINT", "INTEGER"))  # of listings, whose values are those of Python
 
+Outcome = TypeVar("Outcome")
 Notify = Callable[[str, str], None]
 
 
@@ -143,7 +147,8 @@ class ClientStatementRunner:
         running = self._begin(sql)
         try:
             with self._activate(running):
-                columns = self.session.interpreter.describe(sql, parameters)
+                interpreter = self.session.interpreter
+                columns = _in_either_dialect(sql, lambda text: interpreter.describe(text, parameters))
         except BaseException as error:
             explained = self._end(running, error)
             if explained is None or explained is error:
@@ -159,8 +164,11 @@ class ClientStatementRunner:
         projection = WireProjection(formats)
         try:
             with self._activate(running):
-                self.session.interpreter.session.max_age = self._client_settings.max_age
-                result = self.session.interpreter.run(sql, projection=projection, parameters=parameters)
+                interpreter = self.session.interpreter
+                interpreter.session.max_age = self._client_settings.max_age
+                result = _in_either_dialect(
+                    sql, lambda text: interpreter.run(text, projection=projection, parameters=parameters)
+                )
             self._send_notices()
             if not isinstance(result, Rows):
                 assert isinstance(result, Message | TextOutput)
@@ -276,6 +284,20 @@ class ClientStatementRunner:
             if running.progress.get(status.job) != text:
                 running.progress[status.job] = text
                 self._notify("notice", text)
+
+
+def _in_either_dialect(sql: str, run: Callable[[str], Outcome]) -> Outcome:
+    """Run a statement as it is; if DuckDB knows a function or operator not, once more in DuckDB's words."""
+    try:
+        return run(sql)
+    except QueryError as error:
+        translated = translate_postgres(sql) if is_unknown_syntax(error) else None
+        if translated is None:
+            raise
+        try:
+            return run(translated)
+        except QueryError:
+            raise error from error.__cause__  # about the text of the client
 
 
 def _columns(result: Rows) -> Sequence[WireColumn]:
