@@ -68,6 +68,19 @@ def test_a_column_that_is_not_set_is_left_out_and_null_is_null(
     ]
 
 
+def test_null_is_an_empty_text_if_the_api_clears_values_by_it(
+    api: FaultServer, make_adapter: MakeAdapter
+) -> None:
+    api.serve("/people", MockResponse.json({"id": 1}, status=201))
+    columns = (*COLUMNS[:2], WriteColumn("labels", type="json"))
+    write = WriteSpec(columns, ("email",), insert=POST, null_as_empty=True)
+
+    with make_adapter(table("people", write=write)).open_writer("people") as writer:
+        writer.send("insert", [insert_row(email="a@x", name=None, labels=None)], "w1-1")
+
+    assert [request.json() for request in api.requests] == [{"email": "a@x", "name": "", "labels": None}]
+
+
 def test_an_object_whose_columns_are_all_unset_is_left_out(
     api: FaultServer, make_adapter: MakeAdapter
 ) -> None:

@@ -234,7 +234,17 @@ class RowWriter:
         """
         if row.action == "restore":
             return self._address_variables(row)
-        return {**self._unset_variables(), **_variables(row.key), **_variables(row.values)}
+        values = _variables(row.values)
+        if self._write.null_as_empty:
+            values |= dict.fromkeys(self._cleared_texts(row), "")
+        return {**self._unset_variables(), **_variables(row.key), **values}
+
+    def _cleared_texts(self, row: PlannedRow) -> Iterator[str]:
+        """The columns that the row sets to NULL, except for JSON."""
+        for name, value in row.values.items():
+            column = self._write.column(name)
+            if value is None and column is not None and (column.type or "").lower() != "json":
+                yield name
 
     def _address_variables(self, row: PlannedRow) -> dict[str, Any]:
         """The same, and the stored row, by which an update or a deletion may address it."""

@@ -215,6 +215,14 @@ class WriteSpec(Struct, frozen=True):
         WriteRequest | None, doc("Request that creates or changes a row.", '{request: "PUT /items/{id}"}')
     ] = None
     limits: Annotated[WriteLimits, doc("Rate limits of writes.", "{requests_per_minute: 60}")] = WriteLimits()
+    null_as_empty: Annotated[
+        bool,
+        doc(
+            "NULL is sent as an empty text, with which the API clears a value, except for columns of the "
+            "type json.",
+            "true",
+        ),
+    ] = False
 
     def request(self, operation: RowOperation) -> WriteRequest | None:
         """The request of an operation, if the API has it; ``restore`` is delete with the body ``undo``."""
