@@ -185,6 +185,7 @@ def test_a_lost_reply_is_unknown_and_sent_again_with_the_same_id_only_if_asked(p
     assert "1 unknown" in result.stderr
     write = post("show writes").rows[1][0]
     assert len(post.mailbox.mails) == 1
+    assert f"to send unknown rows again: retry write {write} unknown" in post(f"retry write {write}").stderr
     assert post(f"retry write {write} unknown").exit_status == 0
     first, second = (post.mailbox.message(number)["Message-ID"] for number in range(2))
     assert first == second

@@ -20,7 +20,13 @@ from msgspec.structs import replace
 
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.http import retry
-from unify.adapters.http.errors import TransportErrorMapper, quote_body, response_error, was_not_sent
+from unify.adapters.http.errors import (
+    LATER_ADVICE,
+    TransportErrorMapper,
+    quote_body,
+    response_error,
+    was_not_sent,
+)
 from unify.adapters.http.messages import (
     UNPROTECTED_MESSAGE,
     AllowedOrigins,
@@ -400,7 +406,7 @@ class HttpClient:
         )
         if failure is not None:
             if writes and not was_not_sent(raw.error):
-                raise ResponseLost(failure.message) from None
+                raise ResponseLost(failure.message.removesuffix(LATER_ADVICE)) from None
             raise failure from None  # errors of the libraries quote URLs with their secrets
         self._pause_if_quota_exhausted(raw.headers)
         return Response(raw.status or 0, raw.headers, raw.body, url, request_line)

@@ -30,6 +30,7 @@ from unify.redaction import Redactor
 from unify.text import excerpt
 
 MAX_QUOTED_CHARS = 200  # of a response, in an error message
+LATER_ADVICE = "; try again later"  # no advice for a write, which may have been carried out
 _MAX_SEARCHED_BYTES = 65_536  # of a body, for the message in it
 _MESSAGE_KEYS = ("message", "error_description", "detail", "error", "title", "errors", "error_message", "msg")
 # Of a response with status 403: Salesforce's REQUEST_LIMIT_EXCEEDED, Google's dailyLimitExceeded …
@@ -211,12 +212,12 @@ class TransportErrorMapper:
         if has(urllib3.exceptions.ConnectTimeoutError):
             return f"no connection to {server} within {self._timeouts.connect_s:g} s; {network}"
         if has(TimeoutError, urllib3.exceptions.ReadTimeoutError):
-            return f"no data from the server for {self._timeouts.read_s:g} s; try again later"
+            return f"no data from the server for {self._timeouts.read_s:g} s{LATER_ADVICE}"
         if has(ssl.SSLError):
             return f"no TLS connection to {server}; check that it uses https"
         if has(urllib3.exceptions.NewConnectionError):
             return f"cannot connect to {server} ({_os_error_text(causes)}); {network}"
-        return "the server closed the connection before the response was complete; try again later"
+        return f"the server closed the connection before the response was complete{LATER_ADVICE}"
 
 
 def was_not_sent(error: Exception | None) -> bool:

@@ -223,8 +223,10 @@ class WriteCommands:
         counts = self.store.counts(id)
         if not any(counts.get(state) for state in states):
             wanted = " or ".join(states)
+            has_unknown = counts.get(RowState.UNKNOWN)
+            advice = f"; to send unknown rows again: retry write {id} unknown" if has_unknown else ""
             raise UnknownName(
-                f"write {id} has no row that is {wanted}: {write_report.outcome_text(write, counts)}"
+                f"write {id} has no row that is {wanted}: {write_report.outcome_text(write, counts)}{advice}"
             )
         if write.approved_at is None:
             raise UnknownName(f"write {id} was never approved: run its statement again")
