@@ -380,9 +380,6 @@ def test_the_daemon_looks_after_a_change(watched: Watched) -> None:
     watched("insert into t values (3, 'c')")
     wait_until(lambda: watched.sent() == [(1, "insert", {"id": 3})])
     assert watched("show watches").rows[1][2] == "after changes of main.t"
-    watched("delete from t where id = 3")
-    wait_until(lambda: len(watched.sent()) == 2)
-    assert watched.sent()[1] == (2, "delete", {"id": 3})
 
 
 def test_changes_are_shown_until_the_user_ends_it(watched: Watched) -> None:
