@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -190,18 +191,27 @@ def test_a_query_loads_and_tells_its_progress(home: Path, api: FaultServer) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_ten_million_rows_in_constant_memory(pg: PostgresHome) -> None:
     def memory() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    rows, peak = 0, 0
+    require_psql()
     with pg.connect() as connection:
         connection.execute("select 1")
-        before = memory()
-        connection.pgconn.send_query(b"select range as id, 'name ' || range as name from range(10000000)")
-        connection.pgconn.set_chunked_rows_mode(10_000)
-        while (result := connection.pgconn.get_result()) is not None:
-            rows += result.ntuples
+    before = peak = memory()
+    sql = "copy (select range as id, 'name ' || range as name from range(10000000)) to stdout"
+    with subprocess.Popen(
+        pg.psql_command("-o", os.devnull, "-c", sql),
+        env={**os.environ, "PGPASSWORD": PASSWORD},
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None:
             peak = max(peak, memory())
-    assert rows == 10_000_000
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+    assert process.returncode == 0
+    with ActivityStore(pg.settings.activity) as activity:
+        ended = next(one for one in activity.recent(20) if "10000000" in one.sql)
+    assert (ended.state, ended.rows) == ("done", 10_000_000)
     assert peak - before < 150_000_000
