@@ -84,9 +84,8 @@ def measure(folder: Path, share: float = 1.0) -> Iterator[Figure]:
 
 def open_home(folder: Path) -> SourceHome:
     """Return the home of the benchmark, which is created if it is new."""
-    if (folder / "connections.yaml").exists():
-        return SourceHome(settings_for_home(folder))
-    return SourceHome(create_home(folder))
+    home = folder / "home"  # as create_home names it
+    return SourceHome(settings_for_home(home) if home.is_dir() else create_home(folder))
 
 
 def _run(arguments: Sequence[str], folder: Path, server: PostgresServer) -> tuple[float, float]:
