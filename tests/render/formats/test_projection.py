@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from contextlib import closing
 from functools import cache, partial
 
 import duckdb
@@ -113,13 +114,25 @@ def test_lines_of_random_texts_equal_those_of_python(
         assert_same(connection, f"select {column} as x, t as y from texts", options)
 
 
-def test_lines_of_random_nested_values_equal_those_of_python(connection: duckdb.DuckDBPyConnection) -> None:
-    first = random.randrange(2**32)
-    print(f"seeds from {first}")
-    for seed in range(first, first + 25):
+def assert_nested_values_are_the_same(connection: duckdb.DuckDBPyConnection, seeds: range) -> None:
+    print(f"seeds {seeds}")
+    for seed in seeds:
         sql = NestedValues(seed).query()
         for format in PROJECTED:
             assert_same(connection, sql, FormatOptions(format))
+
+
+def test_lines_of_nested_values_equal_those_of_python(connection: duckdb.DuckDBPyConnection) -> None:
+    assert_nested_values_are_the_same(connection, range(25))
+
+
+@pytest.mark.slow
+def test_lines_of_random_nested_values_equal_those_of_python() -> None:
+    """In a database of its own: some nested types end DuckDB 1.5.5 (seed 3391547262 and the next 24)."""
+    first = random.randrange(2**32)
+    with closing(duckdb.connect()) as own:
+        own.execute("SET TimeZone = 'Europe/Berlin'")
+        assert_nested_values_are_the_same(own, range(first, first + 200))
 
 
 def test_a_row_is_written_as_its_parts_are(connection: duckdb.DuckDBPyConnection) -> None:
