@@ -23,7 +23,7 @@ from unify.servers.postgres.catalog.tables import ShownColumn, ShownTable
 
 pytestmark = [pytest.mark.process, pytest.mark.socket, pytest.mark.lake]
 
-# Recorded from psql 15, JDBC 42.5, psqlODBC 13, SQLAlchemy 2.1 and asyncpg 0.32; {client, sql}.
+# Recorded from psql 15, JDBC 42.5, psqlODBC 13, SQLAlchemy 2.1, asyncpg 0.32, Superset 6.1; {client, sql}.
 RECORDED = json.loads((CHECKOUT / "tests" / "golden" / "catalog_statements.json").read_text(encoding="utf-8"))
 ORDERS = ShownTable("shop", "orders", False, "orders", (ShownColumn("id", "int8", 20, "key"),), ("id",))
 
@@ -45,8 +45,8 @@ def connection(pg: PostgresHome) -> Iterator[psycopg.Connection[Any]]:
 
 
 def test_statements_of_real_clients_are_answered(connection: psycopg.Connection[Any]) -> None:
-    """All 135, as sent; PostgreSQL itself answers them."""
-    assert len(RECORDED) > 130
+    """All 153, as sent; PostgreSQL itself answers them."""
+    assert len(RECORDED) > 150
     for one in RECORDED:
         sql = one["sql"]
         assert is_catalog_query(sql), sql
@@ -154,6 +154,26 @@ def test_the_catalog_is_all_that_can_be_reached(pg: PostgresHome, sql: str) -> N
         connection.execute("set statement_timeout = '1s'")
         with pytest.raises(psycopg.Error):
             connection.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("has_table_privilege('shop.orders', 'SELECT')", True),
+        ("pg_catalog.has_table_privilege(current_user, 'shop.large'::regclass, 'insert, Select')", True),
+        ("has_table_privilege('shop.orders', 'INSERT')", False),
+        ("has_table_privilege('pg_class', 'SELECT')", True),
+        ("has_table_privilege('pg_authid', 'SELECT')", False),
+        ("has_any_column_privilege('shop.orders', 'select')", True),
+        ("has_column_privilege('shop.orders', 'id', 'SELECT')", True),
+        ("has_any_column_privilege('shop.orders', 'update')", False),
+    ],
+)
+def test_tables_are_shown_as_readable_only(
+    connection: psycopg.Connection[Any], call: str, expected: bool
+) -> None:
+    """Clients such as Metabase list the tables with the privilege SELECT."""
+    assert connection.execute(f"select {call}").fetchone() == (expected,)
 
 
 def test_new_tables_appear_and_oids_stay(pg: PostgresHome) -> None:

@@ -60,9 +60,9 @@ metadata	3 int8
 parameter metadata	int8
 listing	2
 """
-# Of psql 15, less those that PostgreSQL 18 itself does not answer: l, dO.
+# Of psql 15.
 LISTINGS = """
-d d+ dt dt+ dv di ds dm dn dn+ du df dT dp ddp dx da dC dD dy db dL do dc des det dew dF dRp dA dX dP
+l dO d d+ dt dt+ dv di ds dm dn dn+ du df dT dp ddp dx da dC dD dy db dL do dc des det dew dF dRp dA dX dP
 z conninfo
 """
 

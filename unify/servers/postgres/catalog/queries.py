@@ -48,6 +48,9 @@ _OBJECT_TYPES = keyword_set(
     "regclass regcollation regconfig regdictionary regnamespace regoper regoperator regproc regprocedure "
     "regrole regtype oid"
 )
+# Columns that PostgreSQL 17 renamed; psql 15 and 16 know the older names.
+_RENAMED_COLUMNS = {"daticulocale": "datlocale", "colliculocale": "colllocale"}
+_RENAMED_IN = 170_000
 _READING = frozenset(("select", "with", "values", "table"))
 _NOT_A_COLUMN = frozenset((".", "as"))
 
@@ -128,7 +131,8 @@ class CatalogClient:
         from psycopg import pq
 
         connection = self._connect()
-        _check(connection.prepare(b"", sql.encode(), list(oids)), pq.ExecStatus.COMMAND_OK)
+        known = _with_known_columns(sql, connection.server_version)
+        _check(connection.prepare(b"", known.encode(), list(oids)), pq.ExecStatus.COMMAND_OK)
         result = _check(connection.describe_prepared(b""), pq.ExecStatus.COMMAND_OK)
         types = tuple(result.param_type(number) for number in range(result.nparams))
         return PreparedCatalogQuery(types, _columns(result))
@@ -175,8 +179,9 @@ class CatalogClient:
         if len(formats) == 1:
             formats *= len(query.values)
         connection = self._connect()
+        known = _with_known_columns(sql, connection.server_version)
         result = connection.exec_params(
-            sql.encode(), list(query.values), list(query.oids) or None, formats or None, format
+            known.encode(), list(query.values), list(query.oids) or None, formats or None, format
         )
         return _check(result, pq.ExecStatus.TUPLES_OK)
 
@@ -215,6 +220,18 @@ class HomeTables:
             self._tables = read_catalog_tables(session, self._schemas)
             self._read_at_s = time.monotonic()
         return self._tables
+
+
+def _with_known_columns(sql: str, server_version: int) -> str:
+    """Return a statement with the names that columns of the catalog have in this version of PostgreSQL."""
+    if server_version < _RENAMED_IN:
+        return sql
+    parts, end = [], 0
+    for token in statement_tokens(sql):
+        if token.text in _RENAMED_COLUMNS:
+            parts += [sql[end : token.start], _RENAMED_COLUMNS[token.text]]
+            end = token.end
+    return "".join([*parts, sql[end:]])
 
 
 def _columns(result: pq.abc.PGresult) -> tuple[WireColumn, ...]:
