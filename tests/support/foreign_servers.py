@@ -47,8 +47,8 @@ def install_npm_program(package: str, program: str = "") -> Path:
     return folder / "node_modules" / ".bin" / (program or package.partition("@")[0])
 
 
-def install_python_program(requirement: str, program: str) -> Path:
-    """Return a program of a Python package (``name==version``); install the package if necessary."""
+def install_python_program(requirement: str, program: str, *others: str) -> Path:
+    """Return a program of a Python package (``name==version``); install it, with others, if necessary."""
 
     def commands(fresh: Path) -> list[list[str]]:
         pip = [
@@ -59,7 +59,7 @@ def install_python_program(requirement: str, program: str) -> Path:
             "install",
             "--quiet",
         ]
-        return [[sys.executable, "-m", "venv", str(fresh)], [*pip, requirement]]
+        return [[sys.executable, "-m", "venv", str(fresh)], [*pip, requirement, *others]]
 
     return _ensure_installed(requirement, commands) / "bin" / program
 
