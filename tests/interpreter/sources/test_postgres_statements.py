@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import unify
+from tests.support.command import is_daemon_running
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.stores import create_home
 from tests.support.waiting import wait_until
@@ -21,6 +22,7 @@ from unify.api.session import PythonSession
 from unify.errors import Interrupted, QueryError, UnifyError
 from unify.lake import ledger
 from unify.model import LoadRecord, TableName
+from unify.status.launch import stop_daemon
 
 pytestmark = [pytest.mark.lake, pytest.mark.process, pytest.mark.socket]
 
@@ -60,8 +62,11 @@ def session(
 ) -> Iterator[PythonSession]:
     folder = tmp_path_factory.mktemp("postgres")
     path = write_connections(folder, postgres_server.options(database, schemas="public, sales"))
-    with unify.open(create_home(folder).home, connections=path, environment={}) as opened:
+    settings = create_home(folder)
+    with unify.open(settings.home, connections=path, environment={}) as opened:
         yield opened
+    if is_daemon_running(settings.home):
+        stop_daemon(settings)
 
 
 def rows(session: PythonSession, sql: str) -> list[tuple[object, ...]]:

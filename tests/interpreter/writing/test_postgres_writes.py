@@ -19,7 +19,7 @@ import unify
 from tests.adapters.database.server_text import server_text_sql
 from tests.adapters.database.test_postgres_types import CASES, SETUP
 from tests.interpreter.sources.test_postgres_statements import load_record
-from tests.support.command import clean_environment
+from tests.support.command import clean_environment, is_daemon_running
 from tests.support.cut_connection import cutting_proxy
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.stores import create_home
@@ -28,6 +28,7 @@ from unify.api.session import PythonSession
 from unify.errors import QueryError, UnifyError
 from unify.lake import ledger
 from unify.model import TableName
+from unify.status.launch import stop_daemon
 
 pytestmark = [pytest.mark.lake, pytest.mark.process, pytest.mark.socket]
 
@@ -50,8 +51,11 @@ def session(
 ) -> Iterator[PythonSession]:
     folder = tmp_path_factory.mktemp("postgres")
     path = write_connections(folder, postgres_server.options(database, schemas="public, sales"))
-    with unify.open(create_home(folder).home, connections=path, environment={}) as opened:
+    settings = create_home(folder)
+    with unify.open(settings.home, connections=path, environment={}) as opened:
         yield opened
+    if is_daemon_running(settings.home):
+        stop_daemon(settings)
 
 
 def test_every_type_is_written_as_it_was_read(
