@@ -230,6 +230,14 @@ class WatchTarget(Struct, frozen=True):
     to: tuple[str, ...] = ()
     secret: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The target without the path of an address, which may be secret."""
+        if self.kind != "address":
+            return ", ".join(self.to) if self.to else self.place
+        scheme, _, rest = self.place.partition("://")
+        return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
+
 
 Comparison = Literal["=", "<>", "<", "<=", ">", ">="]
 COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)

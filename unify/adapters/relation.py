@@ -220,6 +220,16 @@ class RelationalAdapter(ABC):
         self.options = options
         self.tables = tables
 
+    def option(self, name: str) -> str:
+        """Return the value of an option that is not secret; "" if it is not set."""
+        value = self.options.get(name)
+        return "" if value is None or isinstance(value, Secret) else value
+
+    def secret(self, name: str) -> str:
+        """Return the value of a secret option; "" if it is not set."""
+        value = self.options.get(name)
+        return value.reveal() if isinstance(value, Secret) else value or ""
+
     @abstractmethod
     def attach(self, duck: DuckDBPyConnection) -> None:
         """Make the source readable in a DuckDB: extension, secret, ATTACH under a hidden alias, read-only.

@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from msgspec import Struct, field
@@ -44,10 +45,8 @@ class HelpRequested(Exception):
 def parse_arguments(arguments: Sequence[str]) -> Invocation:
     """Parse the command line. Raises UsageError, or HelpRequested with the text to print."""
     if not any(argument in _FIRST_WORDS for argument in arguments):
-        try:
+        with suppress(UsageError, HelpRequested):  # whose text has to name the commands
             return _parse(arguments, with_commands=False)
-        except (UsageError, HelpRequested):
-            pass  # the text has to name the commands
     return _parse(arguments, with_commands=True)
 
 

@@ -17,6 +17,7 @@
     restriction     what statements from outside a shell may do
     transactions    what an open transaction may not contain
     parameters      placeholders in statements of programs, and values as DuckDB takes them
+    webhook_secrets the secrets that sign requests to the addresses of syncs and watches
     quiet_watcher   the watcher of a session without a terminal
     freshness       decides whether stored rows are recent enough for a query
     state           State: every table and connection with its load state

@@ -168,7 +168,7 @@ class WatchStore:
             if counts is not None:
                 values = msgspec.structs.asdict(counts) | moved
                 values |= {"tenant": watch.tenant, "name": watch.name, "now": to_micros(now)}
-                self._database.fetch_all("put_delivery", values | {"target": _shown(watch.definition.target)})
+                self._database.fetch_all("put_delivery", values | {"target": watch.definition.target.shown})
         return _watch_from_row(row)
 
     def pending(self, watch: Watch) -> Sequence[Delivery]:
@@ -209,14 +209,6 @@ class WatchStore:
         with self._database.transaction():
             for watch in watches:
                 self._database.fetch_all("seen_watch", {"uid": watch.uid, "snapshot": snapshot})
-
-
-def _shown(target: WatchTarget) -> str:
-    """The target without the path of an address, which may be secret."""
-    if target.kind != "address":
-        return ", ".join(target.to) if target.to else target.place
-    scheme, _, rest = target.place.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
 def _watch_from_row(row: sqlite3.Row) -> Watch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import unify
-from tests.support.command import is_daemon_running
+from tests.support.database_session import open_shop_session, write_shop
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.stores import create_home
 from tests.support.waiting import wait_until
@@ -22,7 +21,6 @@ from unify.api.session import PythonSession
 from unify.errors import Interrupted, QueryError, UnifyError
 from unify.lake import ledger
 from unify.model import LoadRecord, TableName
-from unify.status.launch import stop_daemon
 
 pytestmark = [pytest.mark.lake, pytest.mark.process, pytest.mark.socket]
 
@@ -49,24 +47,14 @@ def database(postgres_server: PostgresServer) -> str:
     return name
 
 
-def write_connections(folder: Path, options: dict[str, str]) -> Path:
-    path = folder / "connections.yaml"
-    path.write_text(f"shop:\n  adapter: postgres\n  options: {json.dumps(options)}\n")
-    path.chmod(0o600)
-    return path
-
-
 @pytest.fixture(scope="module")
 def session(
     postgres_server: PostgresServer, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PythonSession]:
     folder = tmp_path_factory.mktemp("postgres")
-    path = write_connections(folder, postgres_server.options(database, schemas="public, sales"))
-    settings = create_home(folder)
-    with unify.open(settings.home, connections=path, environment={}) as opened:
+    path = write_shop(folder, "postgres", postgres_server.options(database, schemas="public, sales"))
+    with open_shop_session(folder, path) as opened:
         yield opened
-    if is_daemon_running(settings.home):
-        stop_daemon(settings)
 
 
 def rows(session: PythonSession, sql: str) -> list[tuple[object, ...]]:
@@ -124,7 +112,7 @@ def test_stored_rows_are_read_while_the_server_is_down(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     options = postgres_server.options("postgres") | {"port": "1"}
-    path = write_connections(tmp_path, options)
+    path = write_shop(tmp_path, "postgres", options)
     with unify.open(create_home(tmp_path).home, connections=path, environment={}) as session:
         with pytest.raises(UnifyError) as error:
             session.execute("from shop.orders")
@@ -294,7 +282,7 @@ def test_no_secret_is_shown(session: PythonSession) -> None:
 def test_a_wrong_password_is_refused_without_showing_it(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
-    path = write_connections(tmp_path, postgres_server.options("postgres", password="wrong-canary"))
+    path = write_shop(tmp_path, "postgres", postgres_server.options("postgres", password="wrong-canary"))
     with unify.open(create_home(tmp_path).home, connections=path, environment={}) as session:
         with pytest.raises(UnifyError, match="password authentication failed") as error:
             session.execute("from shop.orders")

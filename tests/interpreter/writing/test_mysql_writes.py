@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import unify
 from tests.adapters.database.test_mysql import CASES
 from tests.support.cut_connection import cutting_proxy
+from tests.support.database_session import open_shop_session, write_shop
 from tests.support.mysql_server import MySQLServer
 from tests.support.stores import create_home
 from unify.api.session import PythonSession
@@ -24,20 +24,13 @@ def database(mysql_server: MySQLServer) -> str:
     return mysql_server.create_database()
 
 
-def write_connections(folder: Path, options: dict[str, str]) -> Path:
-    path = folder / "connections.yaml"
-    path.write_text(f"shop:\n  adapter: mysql\n  options: {json.dumps(options)}\n  writable: true\n")
-    path.chmod(0o600)
-    return path
-
-
 @pytest.fixture(scope="module")
 def session(
     mysql_server: MySQLServer, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PythonSession]:
     folder = tmp_path_factory.mktemp("mysql")
-    path = write_connections(folder, mysql_server.options(database))
-    with unify.open(create_home(folder).home, connections=path, environment={}) as opened:
+    path = write_shop(folder, "mysql", mysql_server.options(database), writable=True)
+    with open_shop_session(folder, path) as opened:
         yield opened
 
 
@@ -107,7 +100,7 @@ def test_a_connection_lost_at_commit_leaves_an_unknown_outcome(
     mysql_server.run("create table lost(id int)", database)
     with cutting_proxy(mysql_server.port, b"COMMIT", after=b"INSERT INTO", passes_on=True) as proxy:
         options = {**mysql_server.options(database), "port": str(proxy.port)}
-        path = write_connections(tmp_path, options)
+        path = write_shop(tmp_path, "mysql", options, writable=True)
         with (
             unify.open(create_home(tmp_path).home, connections=path, environment={}) as opened,
             pytest.raises(SourceError, match="whether they are there is not known"),

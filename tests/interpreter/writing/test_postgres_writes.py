@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
@@ -19,8 +18,9 @@ import unify
 from tests.adapters.database.server_text import server_text_sql
 from tests.adapters.database.test_postgres_types import CASES, SETUP
 from tests.interpreter.sources.test_postgres_statements import load_record
-from tests.support.command import clean_environment, is_daemon_running
+from tests.support.command import clean_environment
 from tests.support.cut_connection import cutting_proxy
+from tests.support.database_session import open_shop_session, write_shop
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.stores import create_home
 from tests.support.waiting import wait_until
@@ -28,7 +28,6 @@ from unify.api.session import PythonSession
 from unify.errors import QueryError, UnifyError
 from unify.lake import ledger
 from unify.model import TableName
-from unify.status.launch import stop_daemon
 
 pytestmark = [pytest.mark.lake, pytest.mark.process, pytest.mark.socket]
 
@@ -38,24 +37,16 @@ def database(postgres_server: PostgresServer) -> str:
     return postgres_server.create_database("writes")
 
 
-def write_connections(folder: Path, options: dict[str, str]) -> Path:
-    path = folder / "connections.yaml"
-    path.write_text(f"shop:\n  adapter: postgres\n  options: {json.dumps(options)}\n  writable: true\n")
-    path.chmod(0o600)
-    return path
-
-
 @pytest.fixture(scope="module")
 def session(
     postgres_server: PostgresServer, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PythonSession]:
     folder = tmp_path_factory.mktemp("postgres")
-    path = write_connections(folder, postgres_server.options(database, schemas="public, sales"))
-    settings = create_home(folder)
-    with unify.open(settings.home, connections=path, environment={}) as opened:
+    path = write_shop(
+        folder, "postgres", postgres_server.options(database, schemas="public, sales"), writable=True
+    )
+    with open_shop_session(folder, path) as opened:
         yield opened
-    if is_daemon_running(settings.home):
-        stop_daemon(settings)
 
 
 def test_every_type_is_written_as_it_was_read(
@@ -215,7 +206,9 @@ def test_a_connection_lost_at_commit_is_followed_by_the_question_what_became_of_
 ) -> None:
     postgres_server.run("drop table if exists lost; create table lost(id int)", database)
     with cutting_proxy(postgres_server.port, b"COMMIT", after=b"txid_current", passes_on=passes_on) as proxy:
-        path = write_connections(tmp_path, postgres_server.options(database, port=str(proxy.port)))
+        path = write_shop(
+            tmp_path, "postgres", postgres_server.options(database, port=str(proxy.port)), writable=True
+        )
         with unify.open(create_home(tmp_path).home, connections=path, environment={}) as session:
             found = _message_of(session, "insert into shop.lost values (1), (2)")
         assert proxy.was_cut.is_set()
@@ -306,7 +299,7 @@ def test_a_process_that_is_ended_leaves_nothing(
 ) -> None:
     postgres_server.run("drop table if exists held; create table held(id int)", database)
     options = postgres_server.options(database)
-    path = write_connections(tmp_path, options)
+    path = write_shop(tmp_path, "postgres", options, writable=True)
     home = create_home(tmp_path).home
     command = [sys.executable, "-m", "unify", "--home", str(home), "--connections", str(path), "-c"]
     waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'COPY%'"

@@ -200,16 +200,6 @@ class DatabaseAdapter(RelationalAdapter):
                 f"run pip install 'unify-sql[{self.extra}]'"
             )
 
-    def option(self, name: str) -> str:
-        """Return the value of an option that is not secret; "" if it is not set."""
-        value = self.options.get(name)
-        return "" if value is None or isinstance(value, Secret) else value
-
-    def secret(self, name: str) -> str:
-        """Return the value of a secret option; "" if it is not set."""
-        value = self.options.get(name)
-        return value.reveal() if isinstance(value, Secret) else value or ""
-
     def _refuse_address(self, name: str) -> None:
         """Refuse an address with credentials: errors of the server's client would repeat them."""
         value = self.option(name)

@@ -8,19 +8,19 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from unify.adapters.http.webhook import post_signed
-from unify.config.secrets import UnresolvedReference, parse_reference, resolve_reference
 from unify.engine.connection import quote_literal
-from unify.errors import ConfigError, FileError, QueryError, UnifyError
+from unify.errors import FileError, UnifyError
 from unify.fs.failpoints import failpoint
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.watching.result_files import CHANGE, ResultFiles
+from unify.interpreter.webhook_secrets import resolve_secret
 from unify.language.commands import ExportMail, ExportRows
 from unify.model import TableName, WatchTarget
 from unify.queue.queue import Queue
@@ -115,7 +115,7 @@ class Deliverer:
                 )
 
     def _post(self, watch: Watch, target: WatchTarget, delivery: Delivery, files: ResultFiles) -> None:
-        secret = self._resolve(target.secret)
+        secret = resolve_secret(target.secret, self._connections.environment, self._home)
         id = f"{watch.name}/{delivery.sequence}"
         for part, batch in enumerate(files.read_changes(delivery.version), 1):
             now = self._now()
@@ -127,16 +127,6 @@ class Deliverer:
             }
             part_id = id if part == 1 else f"{id}.{part}"
             post_signed(target.place, msgspec.json.encode(body), id=part_id, secret=secret, now=now)
-
-    def _resolve(self, secret: str) -> str:
-        reference = parse_reference(secret)
-        if reference is None:
-            raise QueryError("the secret of an address is a reference, such as secret '${WEBHOOK_SECRET}'")
-        environment: Mapping[str, str] = self._connections.environment
-        try:
-            return resolve_reference(reference, environment, self._home)
-        except UnresolvedReference as error:
-            raise ConfigError(f"the secret of the address: {error}") from error
 
 
 def changes_text(counts: ChangeCounts) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from unify.config.secrets import EnvironmentVariable, parse_reference
 from unify.durations import format_duration
 from unify.errors import LoadFailed, QueryError, UnifyError, UnknownName
 from unify.interpreter.connections import ConnectionCatalog
@@ -17,6 +16,7 @@ from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.results import Message, Rows, listing_rows
 from unify.interpreter.watching.deliveries import Deliverer, changes_text, split_place
 from unify.interpreter.watching.watch_runner import Look, WatchRunner
+from unify.interpreter.webhook_secrets import check_secret, environment_variable
 from unify.lake import catalog
 from unify.lake.history.changed_tables import newest_snapshot
 from unify.lake.lake import Lake
@@ -29,7 +29,6 @@ from unify.queue.watches import DeliveryState, Watch, WatchDefinition
 from unify.text import did_you_mean, format_count
 
 RETRY_LOOK_AFTER = timedelta(minutes=5)
-DEFAULT_SECRET = "${UNIFY_WEBHOOK_SECRET}"
 _COLUMNS = [
     *(("name", "VARCHAR"), ("target", "VARCHAR"), ("looks", "VARCHAR"), ("rows", "BIGINT")),
     *(("last_look", "TIMESTAMP WITH TIME ZONE"), ("last_change", "TIMESTAMP WITH TIME ZONE")),
@@ -100,7 +99,7 @@ class WatchCommands:
         rows = format_count(watch.rows, "row")
         return Message(
             f"watch {watch.name} {verb}: {rows} now; it looks {looks_text(definition)} and sends changes to "
-            f"{_target_text(target)}"
+            f"{target.shown}"
         )
 
     def run(self, name: str, max_age: MaxAge) -> Message:
@@ -162,7 +161,7 @@ class WatchCommands:
                 looks += " (not scheduled: create it again)"
             rows.append(
                 (
-                    *(watch.name, _target_text(watch.definition.target), looks),
+                    *(watch.name, watch.definition.target.shown, looks),
                     *(watch.rows, watch.looked_at, watch.changed_at),
                     *(states.get(state, 0) for state in (DeliveryState.DELIVERED, DeliveryState.PENDING)),
                     *(states.get(DeliveryState.DEAD, 0), errors.get(watch.uid) or None),
@@ -180,12 +179,7 @@ class WatchCommands:
             )
         match target.kind:
             case "address":
-                secret = target.secret or DEFAULT_SECRET
-                if not _is_reference(secret):
-                    raise QueryError(
-                        "the secret of an address is a reference, such as secret '${WEBHOOK_SECRET}'"
-                    )
-                return WatchTarget("address", target.place, secret=secret)
+                return WatchTarget("address", target.place, secret=check_secret(target.secret))
             case _ if target.secret:
                 raise QueryError("only an address has a secret")
             case "file" if not target.place.lower().endswith((".jsonl", ".ndjson")):
@@ -241,7 +235,7 @@ class WatchCommands:
             definition.origin,
             Timing(definition.every_s, first),
             statement=f'run watch "{quoted}"',
-            variable=_variable(definition.target.secret),
+            variable=environment_variable(definition.target.secret),
             on_demand=True,
         )
 
@@ -260,27 +254,3 @@ def looks_text(definition: WatchDefinition) -> str:
     if definition.tables is None:
         return "after changes of any table"
     return f"after changes of {', '.join(map(str, definition.tables))}"
-
-
-def _target_text(target: WatchTarget) -> str:
-    match target.kind:
-        case "address":
-            scheme, _, rest = target.place.partition("://")
-            return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
-        case "mail":
-            return ", ".join(target.to)
-        case _:
-            return target.place
-
-
-def _is_reference(secret: str) -> bool:
-    try:
-        return parse_reference(secret) is not None
-    except ValueError as error:
-        raise QueryError(str(error)) from error
-
-
-def _variable(secret: str) -> str:
-    """The environment variable that a reference names; "" for none."""
-    reference = parse_reference(secret) if secret else None
-    return reference.name if isinstance(reference, EnvironmentVariable) else ""

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from unify.config.secrets import EnvironmentVariable, parse_reference
 from unify.durations import format_duration
 from unify.errors import FileError, LoadFailed, QueryError, UnknownName, UsageError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.results import Message, Result, Rows, Watcher, listing_rows
+from unify.interpreter.webhook_secrets import check_secret, environment_variable
 from unify.interpreter.writing.plan import WriteOptions
 from unify.interpreter.writing.sync_runner import SyncRunner
 from unify.language.commands import CreateSync, ExportRows
@@ -27,7 +27,6 @@ from unify.queue.timing import Timing
 from unify.text import did_you_mean
 from unify.writes.store import WriteStore
 
-DEFAULT_SECRET = "${UNIFY_WEBHOOK_SECRET}"
 _COLUMNS = [
     *(("name", "VARCHAR"), ("table", "VARCHAR"), ("mode", "VARCHAR"), ("runs", "VARCHAR")),
     *(("last_status", "VARCHAR"), ("last_run", "TIMESTAMP WITH TIME ZONE"), ("written", "BIGINT")),
@@ -170,7 +169,7 @@ class SyncCommands:
             after=after,
             script=self._script_path(command.script),
             address=command.address,
-            secret=_checked_secret(command),
+            secret=check_secret(command.secret) if command.address else "",
             max_writes=self._options.max_writes,
             max_deletes=self._options.max_deletes,
             created_by=getpass.getuser(),
@@ -219,7 +218,7 @@ class SyncCommands:
             Timing(definition.every_s, first),
             statement=f'run sync "{quoted}"',
             after=definition.after,
-            variable=_variable(definition.secret),
+            variable=environment_variable(definition.secret),
         )
 
     def _get(self, name: str) -> Sync:
@@ -240,22 +239,3 @@ def frequency_text(definition: SyncDefinition) -> str:
 def _is_same_source(previous: Sync, definition: SyncDefinition) -> bool:
     old = previous.definition
     return (old.source, old.cursor, old.table) == (definition.source, definition.cursor, definition.table)
-
-
-def _checked_secret(command: CreateSync) -> str:
-    if not command.address:
-        return ""
-    secret = command.secret or DEFAULT_SECRET
-    try:
-        is_reference = parse_reference(secret) is not None
-    except ValueError as error:
-        raise QueryError(str(error)) from error
-    if not is_reference:
-        raise QueryError("the secret of an address is a reference, such as secret '${WEBHOOK_SECRET}'")
-    return secret
-
-
-def _variable(secret: str) -> str:
-    """The environment variable that a reference names; "" for none."""
-    reference = parse_reference(secret) if secret else None
-    return reference.name if isinstance(reference, EnvironmentVariable) else ""

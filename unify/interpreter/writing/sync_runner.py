@@ -8,15 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from unify.config.secrets import UnresolvedReference, parse_reference, resolve_reference
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import ConfigError, QueryError, ResponseLost, UnifyError
+from unify.errors import QueryError, ResponseLost, UnifyError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.results import Message, Result, Rows
+from unify.interpreter.webhook_secrets import resolve_secret
 from unify.interpreter.writing.plan import WriteOptions, WritePlan
 from unify.interpreter.writing.rows_to_write import open_rows
 from unify.interpreter.writing.write_commands import WriteCommands
@@ -195,7 +195,9 @@ class SyncRunner:
     def _post(self, sync: Sync, run: SyncRun, result: SyncResult) -> None:
         from unify.adapters.http.webhook import post_signed
 
-        secret = self._resolve(sync.definition.secret)
+        secret = resolve_secret(
+            sync.definition.secret, self._connections.environment, self._load_client.settings.home
+        )
         now = self._now()
         body = {
             "type": "sync.ended",
@@ -212,15 +214,6 @@ class SyncRunner:
         }
         encoded = msgspec.json.encode(body)
         post_signed(sync.definition.address, encoded, id=f"{sync.name}/{run.id}", secret=secret, now=now)
-
-    def _resolve(self, secret: str) -> str:
-        reference = parse_reference(secret)
-        assert reference is not None
-        environment: Mapping[str, str] = self._connections.environment
-        try:
-            return resolve_reference(reference, environment, self._load_client.settings.home)
-        except UnresolvedReference as error:
-            raise ConfigError(f"the secret of the address: {error}") from error
 
 
 def _result(

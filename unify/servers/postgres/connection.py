@@ -129,7 +129,7 @@ class ClientConnection:
             if startup is not None:
                 self._serve(startup)
         except ClientGone:
-            pass
+            return  # nobody to send an error to
         except ProtocolViolation as error:
             self._services.log.write_limited(
                 "server.client_violated_protocol", client=self._address, error=str(error)

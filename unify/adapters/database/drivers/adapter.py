@@ -153,16 +153,6 @@ class DriverAdapter(RelationalAdapter):
     def close(self) -> None:
         self._pool.close_idle()
 
-    def option(self, name: str) -> str:
-        """Return the value of an option that is not secret; "" if it is not set."""
-        value = self.options.get(name)
-        return "" if value is None or isinstance(value, Secret) else value
-
-    def secret(self, name: str) -> str:
-        """Return the value of a secret option; "" if it is not set."""
-        value = self.options.get(name)
-        return value.reveal() if isinstance(value, Secret) else value or ""
-
     def _connect(self) -> DriverSession:
         session = self.connect()
         if self._first_schema is None:

@@ -65,4 +65,4 @@ class DriverDialect(ConditionDialect):
         raise NotImplementedError  # no column has ``read_as_null``
 
     def row_text(self, columns: Sequence[DatabaseColumn]) -> str:
-        raise NotImplementedError
+        raise NotImplementedError  # as above: it shows the rows of such columns
